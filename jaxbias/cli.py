@@ -1,0 +1,325 @@
+"""The command line: studies, experiments, presets, exit codes.
+
+Exit codes: 0 done; 2 the arguments or the data are not usable; 3 another process is
+working on the same `--out`; 130 interrupted; 1 any other failure.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import importlib
+import io
+import json
+import logging
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from jaxbias.runs import RunDirectory, UsageError, environment
+from jaxbias.terminal import Reporter
+
+STUDIES = {"neural_redshift": "jaxbias.studies.neural_redshift"}
+"""Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT."""
+
+PRESETS = ("smoke", "quick", "paper")
+
+# Where and how a run is made does not change its results.
+NOT_COMPARED = frozenset({"preset"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of every experiment."""
+
+    preset: Literal["smoke", "quick", "paper"] = "quick"
+    """smoke: under a minute; quick: a trustworthy answer on a laptop; paper: the
+    published scale, for a GPU."""
+    out: Path | None = None
+    """Run directory; the same one again resumes. Default: runs/STUDY/EXPERIMENT-HASH,
+    the hash being that of the configuration."""
+    overwrite: bool = False
+    """Start anew where --out holds another run."""
+    quiet: bool = False
+    """Print nothing but errors."""
+    cpu_devices: int | None = None
+    """CPU devices to spread networks over; default: one per processor."""
+    compile_cache: bool = True
+    """Keep compiled programs for the next run, in the user's cache directory."""
+    distributed: bool = False
+    """Take part in a run over several processes or hosts."""
+    coordinator: str | None = None
+    """host:port of process 0; needed where no scheduler tells."""
+    num_processes: int | None = None
+    """Number of processes; needed where no scheduler tells."""
+    process_id: int | None = None
+    """This process's number, from 0; needed where no scheduler tells."""
+
+
+def _defaults(module: ModuleType, argv: Sequence[str]) -> tuple[str, Any]:
+    """Find the preset and, from it and the setting, the defaults of all options."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--setting", default=next(iter(module.PRESETS)))
+    # The full parser reports what is wrong with the rest.
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            known, _ = parser.parse_known_args(argv)
+        except SystemExit:
+            raise UsageError("--preset and --setting take one value each") from None
+    if known.setting not in module.PRESETS:
+        choices = ", ".join(module.PRESETS)
+        raise UsageError(f"--setting: one of {choices}; got {known.setting!r}")
+    if known.preset not in PRESETS:
+        raise UsageError(f"--preset: one of {', '.join(PRESETS)}; got {known.preset!r}")
+    return known.preset, module.PRESETS[known.setting][known.preset]
+
+
+def _one_line(box: str) -> str:
+    """The message of tyro's framed error, without the frame."""
+    lines = [line.strip("│ ") for line in box.splitlines()]
+    rules = [i for i, line in enumerate(lines) if line.startswith("──")]
+    message = " ".join(lines[1 : rules[0] if rules else len(lines)]).strip("╰╯─ ")
+    meant = re.search(r"Perhaps you meant:\s*(--[\w-]+)", " ".join(lines))
+    return message + (f" (perhaps {meant.group(1)}?)" if meant else "")
+
+
+def parse(
+    module: ModuleType, argv: Sequence[str], program: str
+) -> tuple[RunOptions, Any]:
+    """Read the options of a run and the configuration of its experiment.
+
+    Raises:
+        UsageError: If an option is unknown or its value does not parse.
+    """
+    import tyro
+
+    preset, config = _defaults(module, argv)
+
+    @dataclass(frozen=True)
+    class Arguments:
+        run: tyro.conf.OmitArgPrefixes[RunOptions]
+        config: tyro.conf.OmitArgPrefixes[module.Config]  # type: ignore[name-defined]
+
+    default = Arguments(RunOptions(preset=preset), config)  # type: ignore[arg-type]
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            found = tyro.cli(
+                Arguments,
+                prog=program,
+                description=(module.__doc__ or "").strip(),
+                default=default,
+                args=list(argv),
+                config=(tyro.conf.HelptextFromCommentsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code:
+            raise UsageError(_one_line(errors.getvalue())) from None
+        raise
+    return found.run, found.config
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration as JSON would give it back, for comparison and for files."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def default_directory(study: str, experiment: str, config: Any) -> Path:
+    """Where a run goes if no `--out` is given: the same place for the same run."""
+    text = json.dumps(plain(config), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return Path("runs") / study / f"{experiment}-{digest}"
+
+
+def _cluster(options: RunOptions) -> Any:
+    from jaxbias.devices import Cluster
+
+    given = (options.coordinator, options.num_processes, options.process_id)
+    if not options.distributed:
+        if any(value is not None for value in given):
+            raise UsageError("--coordinator and the like need --distributed")
+        return None
+    if any(v is None for v in given) and any(v is not None for v in given):
+        raise UsageError(
+            "--coordinator, --num-processes and --process-id: give all three or none"
+        )
+    if options.num_processes is not None:
+        if options.num_processes < 1:
+            raise UsageError(f"--num-processes: >= 1, got {options.num_processes}")
+        if not 0 <= (options.process_id or 0) < options.num_processes:
+            raise UsageError(
+                f"--process-id: 0 to {options.num_processes - 1}, "
+                f"got {options.process_id}"
+            )
+    return Cluster(
+        coordinator=options.coordinator,
+        num_processes=options.num_processes,
+        process_id=options.process_id,
+    )
+
+
+def _start(options: RunOptions) -> None:
+    if options.cpu_devices is not None and options.cpu_devices < 1:
+        raise UsageError(f"--cpu-devices: >= 1, got {options.cpu_devices}")
+    cluster = _cluster(options)
+    from jaxbias import devices
+
+    try:
+        devices.start(
+            cluster,
+            cpu_devices=options.cpu_devices,
+            compile_cache=(
+                devices.default_compile_cache() if options.compile_cache else None
+            ),
+        )
+    except (ValueError, RuntimeError) as error:
+        if cluster is None:
+            raise
+        first = str(error).splitlines()[0]
+        raise UsageError(f"--distributed: cannot join the cluster: {first}") from error
+
+
+def _execute(
+    study: str, experiment: str, module: ModuleType, options: RunOptions, config: Any
+) -> None:
+    """Run an experiment in its directory, or print the result that is there."""
+    path = options.out or default_directory(study, experiment, config)
+    reporter = Reporter(quiet=options.quiet or bool(options.process_id))
+    writer = not options.process_id
+    with RunDirectory.open(
+        path,
+        study=study,
+        experiment=experiment,
+        config=plain(config),
+        overwrite=options.overwrite,
+        writer=writer,
+    ) as directory:
+        if directory.finished:
+            reporter.say(f"{path} is finished; its result:")
+        else:
+            module.check(config)
+            _start(options)
+            from jaxbias import devices
+
+            compiled = devices.CompileClock()
+            began = time.monotonic()
+            described = environment() | {"device": devices.describe()}
+            if devices.is_writer():
+                directory.update_manifest(environment=described, seed=config.seed)
+            reporter.say(f"{study} {experiment}, {options.preset}, in {path}")
+            module.run(config, directory, reporter)
+            seconds = time.monotonic() - began
+            timing = {
+                "total_seconds": round(seconds, 3),
+                "compile_seconds": round(compiled.seconds, 3),
+                "run_seconds": round(seconds - compiled.seconds, 3),
+            }
+            if devices.is_writer():
+                directory.update_manifest(timings=timing)
+                directory.finish()
+            reporter.say(
+                f"{seconds:.1f} s, of which {compiled.seconds:.1f} s compiling"
+            )
+        if writer:
+            reporter.verdicts(directory.read_verdicts())
+            reporter.say(f"table and figures: {path}")
+
+
+def _overview(study: str, program: str) -> str:
+    module = importlib.import_module(STUDIES[study])
+    width = max(map(len, module.EXPERIMENTS))
+    lines = [
+        f"usage: {program} [EXPERIMENT] [--preset smoke|quick|paper] [--out DIR] "
+        "[--seed N] [options]",
+        "",
+        module.TITLE,
+        "",
+        "experiments:",
+    ]
+    for name, (_, line) in module.EXPERIMENTS.items():
+        mark = " (default)" if name == module.DEFAULT else ""
+        lines.append(f"  {name:{width}}  {line}{mark}")
+    lines += ["", f"{program} EXPERIMENT --help lists an experiment's options."]
+    return "\n".join(lines)
+
+
+def _run_study(study: str, argv: Sequence[str], program: str) -> None:
+    described = importlib.import_module(STUDIES[study])
+    if argv and argv[0] in ("-h", "--help"):
+        print(_overview(study, program))
+        return
+    experiment = described.DEFAULT
+    if argv and not argv[0].startswith("-"):
+        experiment, argv = argv[0], argv[1:]
+    if experiment not in described.EXPERIMENTS:
+        names = ", ".join(described.EXPERIMENTS)
+        raise UsageError(f"unknown experiment {experiment!r}: one of {names}")
+    module = importlib.import_module(described.EXPERIMENTS[experiment][0])
+    options, config = parse(module, argv, f"{program} {experiment}")
+    module.check_values(config)
+    _execute(study, experiment, module, options, config)
+
+
+def _report(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="jaxbias report",
+        description="Gather finished runs in one HTML page and one table.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="run directories")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    arguments = parser.parse_args(argv)
+    from jaxbias import report
+
+    page = report.write(arguments.runs, arguments.out)
+    print(f"wrote {page}")
+
+
+def guarded(action: Any) -> int:
+    """Call, and turn what goes wrong into one line and an exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        action()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes", file=sys.stderr)
+        return 130
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_study(study: str) -> None:
+    """Entry point of `python -m experiments.STUDY`."""
+    program = f"python -m experiments.{study}"
+    sys.exit(guarded(lambda: _run_study(study, sys.argv[1:], program)))
+
+
+def _main(argv: Sequence[str]) -> None:
+    usage = (
+        "usage: jaxbias STUDY [EXPERIMENT] [options] | jaxbias report RUNS --out DIR"
+    )
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage, "", "studies:", *(f"  {name}" for name in STUDIES), sep="\n")
+    elif argv[0] == "report":
+        _report(argv[1:])
+    elif argv[0] in STUDIES:
+        _run_study(argv[0], argv[1:], f"jaxbias {argv[0]}")
+    else:
+        names = ", ".join(STUDIES)
+        raise UsageError(f"unknown study {argv[0]!r}: one of {names}, or report")
+
+
+def main() -> None:
+    """Entry point of the `jaxbias` command."""
+    sys.exit(guarded(lambda: _main(sys.argv[1:])))

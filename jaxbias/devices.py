@@ -1,0 +1,119 @@
+"""Which devices and processes a run has, and how it is spread over them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+NETWORKS = "networks"
+"""Name of the mesh axis over which networks are spread."""
+
+MAX_CPU_DEVICES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """How this process finds the others of a run on many hosts.
+
+    Attributes:
+        coordinator: `host:port` of process 0, or None where the cluster's scheduler
+            tells (SLURM, GKE, Open MPI, Cloud TPU).
+        num_processes: How many processes take part, or None as above.
+        process_id: This process's number, from 0, or None as above.
+    """
+
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+
+
+def usable_cpus() -> int:
+    """Count the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start(
+    cluster: Cluster | None = None,
+    *,
+    cpu_devices: int | None = None,
+    compile_cache: Path | None = None,
+) -> None:
+    """Set up devices, processes and the compile cache; call before any use of JAX.
+
+    On a CPU one device is made per processor: networks are spread over devices, so a
+    laptop takes the same code path as a host with many GPUs, and is faster for it.
+
+    Args:
+        cluster: Where the other processes are, or None for a single process.
+        cpu_devices: Number of CPU devices; None takes one per usable processor.
+        compile_cache: Folder of the persistent compile cache; None switches it off.
+
+    Raises:
+        RuntimeError: If JAX has already been used in this process.
+        ValueError: If a cluster is asked for and cannot be found.
+    """
+    count = cpu_devices or min(usable_cpus(), MAX_CPU_DEVICES)
+    jax.config.update("jax_num_cpu_devices", count)
+    if compile_cache is not None:
+        jax.config.update("jax_compilation_cache_dir", str(compile_cache))
+        # Our programs compile in under the default threshold of one second.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    if cluster is not None:
+        jax.distributed.initialize(
+            coordinator_address=cluster.coordinator,
+            num_processes=cluster.num_processes,
+            process_id=cluster.process_id,
+        )
+
+
+class CompileClock:
+    """Adds up the seconds that JAX spends on tracing, lowering and compiling."""
+
+    EVENTS = ("/jax/core/compile/", "/jax/compilation_cache/cache_retrieval_time_sec")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+
+    def _hear(self, event: str, duration: float, **_: object) -> None:
+        if event.startswith(self.EVENTS[0]):
+            self.seconds += duration
+
+
+def default_compile_cache() -> Path:
+    """Folder of the persistent compile cache, under the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "jaxbias" / "xla"
+
+
+def mesh(num_devices: int | None = None) -> Mesh:
+    """Lay all devices of all processes (or the first few) along one axis."""
+    devices = jax.devices()
+    if num_devices is not None:
+        devices = devices[:num_devices]
+    return Mesh(np.asarray(devices), (NETWORKS,))
+
+
+def is_writer() -> bool:
+    """Tell whether this process writes files: process 0 does, the others do not."""
+    return jax.process_index() == 0
+
+
+def describe() -> dict[str, object]:
+    """Describe the devices for a manifest: kind, counts, platform and memory."""
+    first = jax.devices()[0]
+    memory = (first.memory_stats() or {}) if first.platform != "cpu" else {}
+    return {
+        "platform": first.platform,
+        "kind": first.device_kind,
+        "devices": jax.device_count(),
+        "local_devices": jax.local_device_count(),
+        "processes": jax.process_count(),
+        "memory_bytes": memory.get("bytes_limit"),
+    }

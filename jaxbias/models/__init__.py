@@ -1,0 +1,1 @@
+"""Flax modules and the distributions that their weights are drawn from."""

@@ -1,0 +1,1 @@
+"""Pure functions of arrays: no networks, no files, no state."""

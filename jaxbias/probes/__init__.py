@@ -1,0 +1,1 @@
+"""Probes: what a function prefers, measured through `predict(params, inputs)`."""

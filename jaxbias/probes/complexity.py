@@ -1,0 +1,280 @@
+"""How complex functions are: eight measures on a grid, for many functions at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jaxbias.arrays import Params, Predict, RandomKey
+from jaxbias.numerics import lempel_ziv, sequences
+from jaxbias.numerics.fourier import dct, fourier
+from jaxbias.numerics.polynomials import (
+    DEFAULT_DEGREE,
+    VANDERMONDE,
+    check_degree,
+    largest_degree,
+    polynomial_order,
+)
+from jaxbias.numerics.total_variation import total_variation
+
+Strategy = Literal["map", "vmap"]
+
+ROUNDING = 1e3 * float(np.finfo(np.float32).eps)
+"""Smallest spread, as a share of the largest value, that is not taken for rounding."""
+
+DEGENERATE = ("", "constant", "non_finite", "rounding")
+"""What the flag's numbers mean; 0 is a function that can be measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """Parameters of the measures.
+
+    Attributes:
+        fourier_binning: "radial" or "author", see `numerics.fourier.fourier`.
+        degree: Polynomial degree along each axis; None takes 20, or the largest that is
+            well conditioned on a smaller grid.
+        order: How the order of a product is counted: "sum", "max" or "euclid".
+        nodes: Where the grid's points lie: "equispaced" or "chebyshev".
+        levels: Levels that values are mapped to for the Lempel-Ziv measures.
+        traversal: How the grid is read as a sequence, see `numerics.sequences.traverse`.
+    """
+
+    fourier_binning: str = "radial"
+    degree: int | None = None
+    order: str = "sum"
+    nodes: str = "equispaced"
+    levels: int = 10
+    traversal: str = "column"
+
+    def degree_for(self, basis: str, resolution: int) -> int:
+        """Degree of the fit on a grid; raises `DegreeError` if it is too high."""
+        if self.degree is None:
+            return min(DEFAULT_DEGREE, largest_degree(basis, resolution, self.nodes))
+        check_degree(basis, self.degree, resolution, self.nodes)
+        return self.degree
+
+
+SmoothMeasure: TypeAlias = Callable[[Float[Array, "*axes"], MeasureOptions], Array]
+SymbolMeasure: TypeAlias = Callable[[Int[Array, " step"], int], Array]
+
+
+def _polynomial(basis: str) -> SmoothMeasure:
+    def measure(values: Float[Array, "*axes"], options: MeasureOptions) -> Array:
+        degree = options.degree_for(basis, values.shape[0])
+        return polynomial_order(values, basis, degree, options.order, options.nodes)
+
+    return measure
+
+
+SMOOTH: dict[str, SmoothMeasure] = {
+    "fourier": lambda values, options: fourier(values, options.fourier_binning),
+    "dct": lambda values, options: dct(values),
+    "chebyshev": _polynomial("chebyshev"),
+    "legendre": _polynomial("legendre"),
+    "total_variation": lambda values, options: total_variation(values),
+}
+"""Measures of the values. To add one, add a line."""
+
+SYMBOLIC: dict[str, SymbolMeasure] = {
+    "lz76": lempel_ziv.lz76,
+    "lz78": lempel_ziv.lz78,
+    "lzw": lempel_ziv.lzw,
+}
+"""Measures of the quantised values as a sequence. To add one, add a line."""
+
+MEASURES = (
+    "fourier",
+    "dct",
+    "chebyshev",
+    "legendre",
+    "lz76",
+    "lz78",
+    "lzw",
+    "total_variation",
+)
+
+
+def check(measures: Sequence[str], resolution: int, options: MeasureOptions) -> None:
+    """Raise ValueError, in one line, if the measures cannot be taken on such a grid."""
+    unknown = [name for name in measures if name not in SMOOTH | SYMBOLIC]
+    if unknown:
+        raise ValueError(
+            f"unknown measure {', '.join(unknown)}: one of {', '.join(MEASURES)}"
+        )
+    for basis in VANDERMONDE:
+        if basis in measures:
+            options.degree_for(basis, resolution)
+
+
+def _standardise(
+    values: Float[Array, "*axes"],
+) -> tuple[Float[Array, "*axes"], Int[Array, ""]]:
+    """Centre values and divide by their largest deviation; flag what has no spread.
+
+    All measures are invariant to shift and scale, so this changes none of them; it keeps
+    very large and very small functions within float32's range.
+    """
+    finite = jnp.all(jnp.isfinite(values))
+    values = jnp.where(finite, values, 0.0)
+    largest = jnp.max(jnp.abs(values))
+    # Divide first: the sum of values near the largest float would overflow.
+    values = values / jnp.where(largest > 0, largest, 1.0)
+    # The grid's values minus one of them are exactly 0 for a constant; a mean rounds.
+    constant = jnp.max(values) == jnp.min(values)
+    centred = values - jnp.mean(values)
+    spread = jnp.max(jnp.abs(centred))
+    rounding = jnp.std(centred) < ROUNDING
+    flag = jnp.where(finite, jnp.where(constant, 1, jnp.where(rounding, 3, 0)), 2)
+    return centred / jnp.where(constant, 1.0, spread), flag
+
+
+def _one_grid(
+    values: Float[Array, "*axes"], smooth: tuple[str, ...], options: MeasureOptions
+) -> dict[str, Array]:
+    """Everything about one function that is not a sequential scan."""
+    standard, flag = _standardise(values)
+    symbols = sequences.quantise(standard, options.levels)
+    found = {name: SMOOTH[name](standard, options) for name in smooth}
+    return found | {
+        "flag": flag,
+        "symbols": sequences.traverse(symbols, options.traversal),
+    }
+
+
+def over(strategy: Strategy, function: Callable) -> Callable:
+    """Apply a function to each entry of the leading axis, one by one or all at once.
+
+    On a CPU one by one is faster (each function's arrays stay in cache) and gives the
+    same bits whatever the number of functions; on a GPU or TPU all at once is.
+    """
+    return partial(lax.map, function) if strategy == "map" else jax.vmap(function)
+
+
+def complexity(
+    values: Float[Array, "network *axes"],
+    *,
+    measures: Sequence[str] = MEASURES,
+    options: MeasureOptions | None = None,
+    strategy: Strategy = "map",
+) -> dict[str, Float[Array, " network"] | Int[Array, " network"]]:
+    """Measure the complexity of functions given by their values on a regular grid.
+
+    Args:
+        values: One function a row, its grid on the other axes.
+        measures: Which measures to take, from `MEASURES`.
+        options: Their parameters.
+        strategy: "map" or "vmap", see `over`.
+
+    Returns:
+        One float32 array for each measure, and "degenerate", an index into `DEGENERATE`.
+        A constant reads 0 on every measure but the Lempel-Ziv counts, which read their
+        minimum; a function that is not finite, or whose spread is within rounding
+        (standard deviation below `ROUNDING` of its largest value), reads NaN.
+
+    Raises:
+        DegreeError: If the grid is too small for the polynomial degree.
+        ValueError: If a measure is unknown.
+    """
+    options = options or MeasureOptions()
+    check(measures, values.shape[1], options)
+    smooth = tuple(name for name in measures if name in SMOOTH)
+    each = partial(_one_grid, smooth=smooth, options=options)
+    found = over(strategy, each)(values)
+    flag, symbols = found.pop("flag"), found.pop("symbols")
+    for name in smooth:
+        found[name] = jnp.where(flag == 1, 0.0, found[name])
+    for name in measures:
+        if name in SYMBOLIC:
+            count = partial(SYMBOLIC[name], alphabet_size=options.levels)
+            found[name] = jax.vmap(count)(symbols).astype(jnp.float32)
+    spoiled = flag >= 2
+    found = {name: jnp.where(spoiled, jnp.nan, found[name]) for name in measures}
+    return found | {"degenerate": flag}
+
+
+def evaluate(
+    apply: Predict, params: Params, points: Float[Array, "*axes dimension"], tile: int
+) -> Float[Array, "*axes"]:
+    """Evaluate one network on every point, `tile` points at a time.
+
+    A tile whose activations fit the cache is up to twice as fast on a CPU.
+    """
+    flat = points.reshape(-1, points.shape[-1])
+    count = flat.shape[0]
+    tile = min(tile, count)
+    if count % tile:
+        flat = jnp.pad(flat, [(0, -count % tile), (0, 0)])
+    tiles = flat.reshape(-1, tile, flat.shape[-1])
+    if len(tiles) == 1:
+        outputs = apply(params, tiles[0])
+    else:
+        outputs = lax.map(partial(apply, params), tiles).reshape(-1)[:count]
+    return outputs.reshape(points.shape[:-1])
+
+
+def tile_for(width: int, points: int) -> int:
+    """Points to a tile such that its activations take about a mebibyte."""
+    most = max(64, 2**18 // width)
+    parts = -(-points // most)
+    return -(-points // parts)
+
+
+def measure(
+    apply: Predict,
+    params: Params | Callable[[RandomKey], Params],
+    grid: Float[Array, "*axes dimension"],
+    *,
+    measures: Sequence[str] = MEASURES,
+    options: MeasureOptions | None = None,
+    key: RandomKey | None = None,
+    num_networks: int | None = None,
+    strategy: Strategy | None = None,
+) -> dict[str, np.ndarray]:
+    """Measure the complexity of any network: a pure function of parameters and inputs.
+
+    Args:
+        apply: `apply(params, points)` gives one number for each row of points.
+        params: The parameters of the networks, stacked along a leading axis of every
+            leaf; or a function that draws one network's parameters from a key.
+        grid: Points, as `numerics.grids.grid` makes them.
+        measures: Which measures to take.
+        options: Their parameters.
+        key: Where `params` is a function: the key to draw from.
+        num_networks: Where `params` is a function: how many networks to draw.
+        strategy: "map" (one network at a time) or "vmap"; None takes "map" on a CPU.
+
+    Returns:
+        One array of `num_networks` entries for each measure, and "degenerate" (see
+        `complexity`).
+
+    Raises:
+        ValueError: If `params` is a function and `key` or `num_networks` is missing.
+    """
+    strategy = strategy or default_strategy()
+    tile = tile_for(64, int(np.prod(grid.shape[:-1])))
+    if callable(params):
+        if key is None or num_networks is None:
+            raise ValueError("a function of a key needs key= and num_networks=")
+        sources, draw = jax.random.split(key, num_networks), params
+    else:
+        sources, draw = params, lambda given: given
+
+    def run(sources: Params) -> dict[str, Array]:
+        values = over(
+            strategy, lambda source: evaluate(apply, draw(source), grid, tile)
+        )(sources)
+        return complexity(values, measures=measures, options=options, strategy=strategy)
+
+    return jax.device_get(jax.jit(run)(sources))
+
+
+def default_strategy() -> Strategy:
+    """The faster way to go over networks on the default backend."""
+    return "map" if jax.default_backend() == "cpu" else "vmap"

@@ -1,0 +1,13 @@
+"""Neural Redshift (Teney et al., CVPR 2024): the complexity that networks prefer."""
+
+TITLE = "Neural Redshift: the complexity that random networks prefer"
+
+EXPERIMENTS = {
+    "random-networks": (
+        "jaxbias.studies.neural_redshift.random_networks",
+        "complexity of random-weight networks over activation, scale, depth and variant",
+    ),
+}
+"""Experiments by name: the module that has Config, PRESETS and run, and one line."""
+
+DEFAULT = "random-networks"
