@@ -67,7 +67,6 @@ class TorchWorker:
 
     def _time(self, request: dict, layout: str, n_networks: int) -> dict[str, Any]:
         """Time a batch, spread as `layout` says; warms up whatever is new to it."""
-
         n = self.cores if layout == "processes" else 1
         threads = dict(processes=1, threads=self.cores).get(layout)
 
@@ -121,19 +120,23 @@ class TorchWorker:
         request = dict(kind=kind, source=seed, form="", workload=workload | options)
         if kind != "tuned":
             return self._time(request, "default", n_networks)
-        key = (activation, depth, resolution, *sorted(options.items()))
-        plan = self.plans.get(key) or self.calibrate(request)
-        self.plans[key] = plan
+        setting = activation, depth, resolution
+        if setting not in self.plans:
+            self.plans[setting] = self.calibrate(request)
+        plan = self.plans[setting]
         return self._time(request | dict(form=plan["form"]), plan["layout"], n_networks)
 
     def measure_given(
-        self, kind, activation, layers, resolution, form="inplace", lempel_ziv=True
+        self, kind, activation, layers, resolution, form="", lempel_ziv=True
     ) -> dict[str, Any]:
         """Arrays `fourier`, `chebyshev`, `lz76` over the given networks.
 
         `layers` holds a pair of NumPy arrays per linear layer: kernels
-        [network, fan_in, fan_out] and biases [network, fan_out].
+        [network, fan_in, fan_out] and biases [network, fan_out]. The tuned kind takes
+        the form that `time_batch` times, unless told another.
         """
+        plan = self.plans.get((activation, len(layers) - 1, resolution), {})
+        form = form or plan.get("form", "inplace")
         workload = dict(activation=activation, depth=len(layers) - 1)
         workload |= dict(n_networks=len(layers[0][0]), lempel_ziv=lempel_ziv)
         request = dict(kind=kind, source=layers, form=form, threads=None)

@@ -15,8 +15,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -189,9 +189,14 @@ def _execute(
     study: str, experiment: str, module: ModuleType, options: RunOptions, config: Any
 ) -> None:
     """Run an experiment in its directory, or print the result that is there."""
+    module.check(config)
+    _start(options)
+    from jaxbias import devices
+
+    # Asking for the process's number starts the devices: only where there are several.
+    writer = devices.is_writer() if options.distributed else True
     path = options.out or default_directory(study, experiment, config)
-    reporter = Reporter(quiet=options.quiet or bool(options.process_id))
-    writer = not options.process_id
+    reporter = Reporter(quiet=options.quiet or not writer)
     with RunDirectory.open(
         path,
         study=study,
@@ -200,35 +205,39 @@ def _execute(
         overwrite=options.overwrite,
         writer=writer,
     ) as directory:
-        if directory.finished:
+        finished = directory.finished
+        if options.distributed:
+            finished = devices.as_the_writer_says(finished)
+        if finished:
             reporter.say(f"{path} is finished; its result:")
         else:
-            module.check(config)
-            _start(options)
-            from jaxbias import devices
-
-            compiled = devices.CompileClock()
-            began = time.monotonic()
-            described = environment() | {"device": devices.describe()}
-            if devices.is_writer():
-                directory.update_manifest(environment=described, seed=config.seed)
             reporter.say(f"{study} {experiment}, {options.preset}, in {path}")
-            module.run(config, directory, reporter)
-            seconds = time.monotonic() - began
-            timing = {
-                "total_seconds": round(seconds, 3),
-                "compile_seconds": round(compiled.seconds, 3),
-                "run_seconds": round(seconds - compiled.seconds, 3),
-            }
-            if devices.is_writer():
-                directory.update_manifest(timings=timing)
-                directory.finish()
-            reporter.say(
-                f"{seconds:.1f} s, of which {compiled.seconds:.1f} s compiling"
-            )
+            _compute(module, config, directory, reporter)
         if writer:
             reporter.verdicts(directory.read_verdicts())
             reporter.say(f"table and figures: {path}")
+
+
+def _compute(
+    module: ModuleType, config: Any, directory: RunDirectory, reporter: Reporter
+) -> None:
+    """Run an experiment and note in the manifest on what, and how long it took."""
+    from jaxbias import devices
+
+    compiled = devices.CompileClock()
+    began = time.monotonic()
+    described = environment() | {"device": devices.describe()}
+    directory.update_manifest(environment=described, seed=config.seed)
+    module.run(config, directory, reporter)
+    seconds = time.monotonic() - began
+    directory.finish(
+        timings={
+            "total_seconds": round(seconds, 3),
+            "compile_seconds": round(compiled.seconds, 3),
+            "run_seconds": round(seconds - compiled.seconds, 3),
+        }
+    )
+    reporter.say(f"{seconds:.1f} s, of which {compiled.seconds:.1f} s compiling")
 
 
 def _overview(study: str, program: str) -> str:

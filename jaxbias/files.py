@@ -239,8 +239,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def unlock_folder(folder: Path, descriptor: int) -> None:
     """Give back a lock and remove its file."""
     with contextlib.suppress(OSError):
+        # Closing is not enough: a forked child may still have the descriptor.
         if _is_at(descriptor, folder / LOCK):
             (folder / LOCK).unlink()
-        # A forked child may still have the descriptor: closing is not enough.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

@@ -306,7 +306,7 @@ def test_a_path_that_is_or_leads_through_a_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "files",
     [
-        {"thesis.tex": b"years"},
+        {"thesis.tex": b"years", ".lock": b"theirs"},
         {"manifest.json": b'{"name": "a web app"}', "index.html": b""},
         {"manifest.json": b'{"format": "jaxbias ru'},
         {"results.parquet": b"PAR1", "chunks/a.npz": b"x"},
@@ -599,13 +599,33 @@ def test_a_refused_opening_releases_the_lock(tmp_path):
     assert not (tmp_path / ".lock").exists()
 
 
+FORK = """
+import os, sys
+from jaxbias.runs import RunDirectory
+def opened():
+    return RunDirectory.open(sys.argv[1], study="s", experiment="e", config={})
+end, of_parent = os.pipe()
+run = opened()
+if os.fork() == 0:
+    os.close(of_parent)
+    os.read(end, 1)  # Lives until the parent has ended.
+    os._exit(0)
+run.release()
+opened().release()
+"""
+
+
+def test_a_forked_child_does_not_keep_a_released_lock(tmp_path):
+    output(script(FORK, tmp_path))
+
+
 RACE = """
 import sys, time
 from jaxbias.files import lock_folder, unlock_folder, BusyError
 from pathlib import Path
 folder, wins = Path(sys.argv[1]), 0
 sys.stdin.readline()
-while wins < 40:
+while wins < 25:
     try:
         descriptor = lock_folder(folder)
     except BusyError:
@@ -756,6 +776,13 @@ def test_the_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(ValueError, match="bytes unpacked, more than"):
         tables.unpack_chunk(tables._sealed(data, b""), b"", 10**7)
+
+
+def test_a_header_that_claims_too_much_is_refused_before_it_is_believed(monkeypatch):
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail())
+    for claim in (lying_header(), npy(np.array([{}], dtype=object))):
+        with pytest.raises(ValueError, match="an array of"):
+            tables._read_array(claim)
 
 
 def test_a_file_over_the_cap_is_not_read(tmp_path, monkeypatch, caplog):
@@ -1018,27 +1045,36 @@ noise = np.random.default_rng(0).random(4_000)
 def opened():
     return RunDirectory.open(folder, study="s", experiment="e", config={})
 
-def write_for_ever():
+def write_for_ever(progress):
     run = opened()
     log = MetricsLog(run.path / "metrics.jsonl")
     round = 0
     while True:
         round += 1
-        run.save_chunk(f"c{round % 3}", {"x": noise + round})
-        run.write_table({"x": noise + round})
-        run.write_verdicts([{"id": f"{round}" * 2_000}])
-        for step in range(20):
-            log.append({"step": step, "note": "x" * 500})
+        writes = [
+            lambda: run.save_chunk(f"c{round % 3}", {"x": noise + round}),
+            lambda: run.write_table({"x": noise + round}),
+            lambda: run.write_verdicts([{"id": f"{round}" * 2_000}]),
+            lambda: [log.append({"note": "x" * 500}) for _ in range(20)],
+        ]
+        for write in writes:
+            write()
+            os.write(progress, b".")
 
 leftovers, seen = 0, set()
 waits = random.Random(0)
 for kill in range(kills):
+    progress, of_child = os.pipe()
     child = os.fork()
     if child == 0:
-        write_for_ever()
-    time.sleep(waits.uniform(0.02, 0.15))
+        write_for_ever(of_child)
+    os.close(of_child)
+    for _ in range(waits.randrange(14)):
+        assert os.read(progress, 1) == b".", "the writer failed"
+    time.sleep(waits.uniform(0, 0.004))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    os.close(progress)
     names = [name for _, _, files in os.walk(folder) for name in files]
     leftovers += any(name.startswith(".jaxbias-tmp-") for name in names)
     seen |= {name for name in names if not name.startswith(".")}
@@ -1047,6 +1083,7 @@ for kill in range(kills):
             assert (np.diff(run.load_chunk(name)["x"] - noise) < 1e-9).all(), name
         if (run.path / "results.parquet").exists():
             assert len(run.read_table()["x"]) == 4_000
+        if (run.path / "results.csv").exists():
             assert (run.path / "results.csv").read_text().count("\\n") == 4_001
         assert len(run.read_verdicts()) <= 1
         MetricsLog(run.path / "metrics.jsonl").close()
@@ -1059,7 +1096,7 @@ print(leftovers, *sorted(seen))
 
 
 def test_kills_in_the_middle_of_writes_leave_whole_files(tmp_path):
-    process = script(KILLS, tmp_path / "run", 25)
+    process = script(KILLS, tmp_path / "run", 14)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "damaged" not in err and "torn" not in err
@@ -1112,9 +1149,9 @@ def test_the_commit_of_a_checkout_is_recorded_and_no_other(tmp_path, monkeypatch
     (package / "a.py").write_text("x = 1")
     assert runs.environment()["dirty"] is True
     # Installed below somebody else's checkout.
-    monkeypatch.setattr(
-        manifests, "__file__", str(package / "site-packages" / "jaxbias" / "runs.py")
-    )
+    installed = package / "site-packages" / "jaxbias"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(manifests, "__file__", str(installed / "manifest.py"))
     assert runs.environment()["commit"] is None
     # No git on the machine.
     monkeypatch.setattr(manifests, "__file__", str(package / "manifest.py"))

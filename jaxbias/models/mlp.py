@@ -115,15 +115,16 @@ class MLP(nn.Module):
         if depth is None:
             intermediates["hidden1"] = h
             for index in range(self.depth - 1):
-                h = layer(jax.tree.map(lambda leaf, i=index: leaf[i], rest), h)
+                h = layer({name: leaf[index] for name, leaf in rest.items()}, h)
                 intermediates[f"hidden{index + 2}"] = h
         elif self.depth > 1:
 
             def body(index: Array, h: Array) -> Array:
-                take = lambda leaf: lax.dynamic_index_in_dim(
-                    leaf, index, keepdims=False
-                )  # noqa: E731
-                return layer(jax.tree.map(take, rest), h)
+                weights = {
+                    name: lax.dynamic_index_in_dim(leaf, index, keepdims=False)
+                    for name, leaf in rest.items()
+                }
+                return layer(weights, h)
 
             h = lax.fori_loop(0, depth - 1, body, h)
         output = jnp.dot(h, last["kernel"], precision=HIGHEST)[:, 0] + last["bias"][0]

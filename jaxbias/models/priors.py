@@ -13,8 +13,8 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from jax.scipy.special import erfinv
+from jaxtyping import Array, Float
 
 from jaxbias.arrays import Params, RandomKey
 

@@ -165,10 +165,13 @@ def _count(
         return jnp.zeros((), jnp.int32)
     # Compared in its own type, which may be too narrow for the alphabet or too wide.
     largest = min(alphabet_size - 1, int(jnp.iinfo(sequence.dtype).max))
-    valid = jnp.all((sequence >= 0) & (sequence <= largest))
-    symbols = jnp.clip(sequence, 0, largest).astype(jnp.int32)
-    count = partial(parse, alphabet_size=alphabet_size)
-    return jnp.where(valid, _for_any_batch(count, max(1, together))(symbols), INVALID)
+
+    def count(sequence: Integer[Array, " length"]) -> Int[Array, ""]:
+        valid = jnp.all((sequence >= 0) & (sequence <= largest))
+        symbols = jnp.clip(sequence, 0, largest).astype(jnp.int32)
+        return jnp.where(valid, parse(symbols, alphabet_size), INVALID)
+
+    return _for_any_batch(count, max(1, together))(sequence)
 
 
 def _for_any_batch(count: Parse, together: int) -> Parse:
@@ -180,6 +183,8 @@ def _for_any_batch(count: Parse, together: int) -> Parse:
     """
 
     def in_groups(sequences: Int[Array, "sequence length"]) -> Int[Array, " sequence"]:
+        if together == 1:
+            return lax.map(count, sequences)
         number = sequences.shape[0]
         groups = max(1, -(-number // together))
         size = -(-number // groups)
@@ -300,25 +305,25 @@ def _most_words(length: int, alphabet_size: int, overlap: int) -> int:
 def _empty_trie(
     rows: int, alphabet_size: int, zero: Int[Array, ""]
 ) -> Integer[Array, " entry"]:
-    """A flat table [rows, alphabet_size] of a node's children; 0 stands for none."""
+    """A flat table [rows, alphabet_size] of a node's children, all absent."""
     if rows * alphabet_size >= 2**31:
         raise ValueError(
             f"an alphabet of {alphabet_size} needs a table of {rows} x {alphabet_size}: "
             "rank the symbols first (rank_symbols) or cut the sequence"
         )
-    word = jnp.uint16 if rows <= 2**16 else jnp.int32
-    return jnp.zeros(rows * alphabet_size, word) + zero.astype(word)
+    word = jnp.uint16 if rows < 2**16 else jnp.int32
+    # The largest integer stands for no child.
+    return jnp.full(rows * alphabet_size, jnp.iinfo(word).max, word) + zero.astype(word)
 
 
-def _follow(
+def _child(
     trie: Integer[Array, " entry"], slot: Int[Array, ""], new: Int[Array, ""]
 ) -> tuple[Integer[Array, " entry"], Int[Array, ""], Bool[Array, ""]]:
-    """Look a child up and, if there is none, make `new` it."""
-    found = lax.dynamic_index_in_dim(trie, slot, keepdims=False)
-    is_new = found == 0
-    child = jnp.where(is_new, new.astype(trie.dtype), found)
-    trie = lax.dynamic_update_index_in_dim(trie, child, slot, 0)
-    return trie, child.astype(jnp.int32), is_new
+    """Look a child up, making it `new`, larger than all nodes so far, if it is absent."""
+    # Written before it is read: the other way round XLA copies the table at each step.
+    trie = trie.at[slot].min(new.astype(trie.dtype), mode="clip")
+    child = trie.at[slot].get(mode="clip").astype(jnp.int32)
+    return trie, child, child == new
 
 
 def _lz78_phrases(symbols: Int[Array, " length"], alphabet_size: int) -> Int[Array, ""]:
@@ -329,7 +334,7 @@ def _lz78_phrases(symbols: Int[Array, " length"], alphabet_size: int) -> Int[Arr
     def step(state: tuple[Array, Array, Array], symbol: Array):
         trie, node, count = state
         slot = node * alphabet_size + symbol
-        trie, child, is_new = _follow(trie, slot, count + 1)
+        trie, child, is_new = _child(trie, slot, count + 1)
         return (trie, jnp.where(is_new, 0, child), count + is_new), None
 
     state = _empty_trie(rows, alphabet_size, zero), zero, zero
@@ -345,7 +350,7 @@ def _lzw_entries(symbols: Int[Array, " length"], alphabet_size: int) -> Int[Arra
     def step(state: tuple[Array, Array, Array], symbol: Array):
         trie, node, added = state
         slot = node * alphabet_size + symbol
-        trie, child, is_new = _follow(trie, slot, alphabet_size + added)
+        trie, child, is_new = _child(trie, slot, alphabet_size + added)
         return (trie, jnp.where(is_new, symbol, child), added + is_new), None
 
     state = _empty_trie(rows, alphabet_size, zero), symbols[0], zero

@@ -93,7 +93,8 @@ def polynomial_order(
 
     Returns:
         Mean order, at least 1 ("sum": a plane reads 1, white noise about
-        degree * dimension / 2); NaN for a constant.
+        degree * dimension / 2 in the Chebyshev basis and a fifth more in Legendre's,
+        whose high orders are smaller functions); NaN for a constant.
 
     Raises:
         DegreeError: If the grid is too small for the degree.

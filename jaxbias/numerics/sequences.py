@@ -4,12 +4,14 @@ from functools import lru_cache
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
 ORDERS = ("column", "row", "snake", "hilbert")
 
 
-def quantise(values: Float[Array, "*axes"], levels: int = 10) -> Int[Array, "*axes"]:
+def quantise(
+    values: Float[Array, "*axes"], levels: int = 10
+) -> Integer[Array, "*axes"]:
     """Map values to equally spaced levels between their own minimum and maximum.
 
     Returns:
@@ -44,8 +46,8 @@ def _hilbert_order(side: int) -> np.ndarray:
 
 
 def traverse(
-    symbols: Int[Array, "*axes"], order: str = "column"
-) -> Int[Array, " step"]:
+    symbols: Integer[Array, "*axes"], order: str = "column"
+) -> Integer[Array, " step"]:
     """Read a grid as one sequence.
 
     Args:
@@ -58,6 +60,8 @@ def traverse(
         ValueError: If the order is unknown or does not fit the grid.
     """
     shape = symbols.shape
+    if order not in ORDERS:
+        raise ValueError(f"order must be one of {ORDERS}, got {order!r}")
     if order == "row" or len(shape) == 1:
         return symbols.reshape(-1)
     if order == "column":
@@ -73,4 +77,4 @@ def traverse(
                 f"hilbert order needs a square with a power of two a side, got {shape}"
             )
         return symbols.reshape(-1)[_hilbert_order(side)]
-    raise ValueError(f"order {order!r} does not fit a grid of shape {shape}: {ORDERS}")
+    raise ValueError(f"order {order!r} does not fit a grid of shape {shape}")

@@ -18,9 +18,11 @@ class Correlation:
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Pearson's correlation of two samples; NaN where one does not vary."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    # A constant minus its own mean is not exactly 0, so its variance does not tell.
+    varies = np.ptp(x) > 0 and np.ptp(y) > 0
     x, y = x - x.mean(), y - y.mean()
-    scale = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / scale) if scale > 0 else float("nan")
+    scale = np.sqrt(x @ x) * np.sqrt(y @ y)
+    return float(x @ y / scale) if varies and scale > 0 else float("nan")
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
@@ -51,10 +53,16 @@ def bootstrap_correlation(
         resamples: Number of resamples.
         confidence: Coverage of the interval.
         seed: Of the resampling.
+
+    Returns:
+        The correlation and its interval; all NaN where one measure does not vary.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if ranks:
         x, y = stats.rankdata(x), stats.rankdata(y)
+    value = pearson(x, y)
+    if np.isnan(value):
+        return Correlation(value=value, low=value, high=value)
     x, y = x - x.mean(), y - y.mean()
     _, index = np.unique(groups, return_inverse=True)
     count = int(index.max()) + 1
@@ -64,10 +72,11 @@ def bootstrap_correlation(
     generator = np.random.default_rng(seed)
     weights = generator.multinomial(count, np.full(count, 1 / count), resamples)
     n, sx, sy, sxy, sxx, syy = (weights @ sums).T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        covariance = sxy - sx * sy / n
-        scale = np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
-        drawn = covariance / scale
+    varied_x, varied_y = sxx - sx**2 / n, syy - sy**2 / n
+    # A resample of one network many times has no spread but rounding: leave it out.
+    kept = (varied_x > 1e-12 * sxx) & (varied_y > 1e-12 * syy)
+    covariance = (sxy - sx * sy / n)[kept]
+    drawn = covariance / np.sqrt(varied_x[kept] * varied_y[kept])
     tail = 50 * (1 - confidence)
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
-    return Correlation(value=pearson(x, y), low=float(low), high=float(high))
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    return Correlation(value=value, low=float(low), high=float(high))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
 from jaxbias.arrays import Params, Predict, RandomKey
 from jaxbias.numerics import lempel_ziv, sequences
@@ -27,6 +27,9 @@ Strategy = Literal["map", "vmap"]
 
 ROUNDING = 1e3 * float(np.finfo(np.float32).eps)
 """Smallest spread, as a share of the largest value, that is not taken for rounding."""
+
+UNDERFLOW = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
+"""Largest value below which a function's float32 digits are being lost: 1e-31."""
 
 DEGENERATE = ("", "constant", "non_finite", "rounding")
 """What the flag's numbers mean; 0 is a function that can be measured."""
@@ -62,7 +65,7 @@ class MeasureOptions:
 
 
 SmoothMeasure: TypeAlias = Callable[[Float[Array, "*axes"], MeasureOptions], Array]
-SymbolMeasure: TypeAlias = Callable[[Int[Array, " step"], int], Array]
+SymbolMeasure: TypeAlias = Callable[[Integer[Array, " step"], int], Array]
 
 
 def _polynomial(basis: str) -> SmoothMeasure:
@@ -124,13 +127,15 @@ def _standardise(
     finite = jnp.all(jnp.isfinite(values))
     values = jnp.where(finite, values, 0.0)
     largest = jnp.max(jnp.abs(values))
+    # XLA may multiply by 1 / largest, which underflows to 0 if largest is above 8e37.
+    shrink = jnp.where(largest > 1, 0.0625, 1.0)
     # Divide first: the sum of values near the largest float would overflow.
-    values = values / jnp.where(largest > 0, largest, 1.0)
+    values = values * shrink / jnp.where(largest > 0, largest * shrink, 1.0)
     # The grid's values minus one of them are exactly 0 for a constant; a mean rounds.
     constant = jnp.max(values) == jnp.min(values)
     centred = values - jnp.mean(values)
     spread = jnp.max(jnp.abs(centred))
-    rounding = jnp.std(centred) < ROUNDING
+    rounding = (jnp.std(centred) < ROUNDING) | (largest < UNDERFLOW)
     flag = jnp.where(finite, jnp.where(constant, 1, jnp.where(rounding, 3, 0)), 2)
     return centred / jnp.where(constant, 1.0, spread), flag
 
@@ -158,7 +163,7 @@ def over(strategy: Strategy, function: Callable) -> Callable:
 
 
 def complexity(
-    values: Float[Array, "network *axes"],
+    values: Float[Array, "network *axes"],  # noqa: F821 - read as a product
     *,
     measures: Sequence[str] = MEASURES,
     options: MeasureOptions | None = None,
@@ -176,7 +181,8 @@ def complexity(
         One float32 array for each measure, and "degenerate", an index into `DEGENERATE`.
         A constant reads 0 on every measure but the Lempel-Ziv counts, which read their
         minimum; a function that is not finite, or whose spread is within rounding
-        (standard deviation below `ROUNDING` of its largest value), reads NaN.
+        (standard deviation below `ROUNDING` of its largest value, or that value below
+        `UNDERFLOW`), reads NaN.
 
     Raises:
         DegreeError: If the grid is too small for the polynomial degree.

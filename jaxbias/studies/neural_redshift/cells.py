@@ -28,9 +28,10 @@ PIECE = {"cpu": 64}
 ACCELERATOR_BYTES = 8 * 2**30
 """Memory for the activations of one piece on a device that is not a CPU."""
 
+TOGETHER = {"cpu": 256}
 ACCELERATOR_TOGETHER = 16384
-"""Networks to measure at once on a device that is not a CPU: its Lempel-Ziv scans take
-as long for thousands of sequences as for one."""
+"""Networks to measure at once, on the paper's grid: a Lempel-Ziv scan has a price a step,
+whatever the number of sequences, and the more so on an accelerator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,9 +205,7 @@ class Programs:
         return sweeps.spread(run, self.mesh, replicated=1)
 
     @lru_cache  # noqa: B019
-    def evaluate(
-        self, variant: str, width: int, padded: int, prior: Prior, planes: int
-    ) -> Callable:
+    def evaluate(self, variant: str, width: int, padded: int, prior: Prior) -> Callable:
         """Program from (depth, activation, points, weights, scales) to values."""
 
         def one(
@@ -269,10 +268,9 @@ class Programs:
 
 def together(config: Config) -> int:
     """Networks to measure at once."""
-    if jax.default_backend() in PIECE:
-        return 1
+    most = TOGETHER.get(jax.default_backend(), ACCELERATOR_TOGETHER)
     # As much memory as this many networks take on the paper's grid.
-    return max(1, ACCELERATOR_TOGETHER * 64**2 // config.resolution**2)
+    return max(1, most * 64**2 // config.resolution**2)
 
 
 def _piece(config: Config, counts: list[int], mesh: Mesh) -> int:
@@ -286,23 +284,30 @@ def _piece(config: Config, counts: list[int], mesh: Mesh) -> int:
 
 
 def _block(
-    programs: Programs, cell: Cell, scales: tuple[float, ...], key: RandomKey
+    programs: Programs,
+    cell: Cell,
+    scales: tuple[float, ...],
+    key: RandomKey,
+    grid: tuple[Array, int],
+    piece: int,
 ) -> sweeps.Block:
+    """The block of one cell: `piece` networks at a time on a grid from `points`."""
     config = programs.config
+    unbiased = cell.variant == "unbiased"
     prior = replace(PRIORS[cell.prior], bias_range=cell.bias_range)
     deepest = max(*config.depths, config.curve_depth, config.control_depth)
-    padded = 1 if cell.variant == "unbiased" else deepest
-    grid, planes = points(config, cell.resolution, key)
+    padded = 1 if unbiased else deepest
+    where, planes = grid
     drawn = programs.draw(cell.variant, cell.width, cell.depth, padded, prior)
     # Only the bias' scaling matters to this program, not how the weights were drawn.
     scaling = Prior(bias_scale=prior.bias_scale)
-    values = programs.evaluate(cell.variant, cell.width, padded, scaling, planes)
+    values = programs.evaluate(cell.variant, cell.width, padded, scaling)
     stream = rng.stream(key, "weights", *cell.draws)
-    number = programs.names.index(cell.activation) if padded > 1 else 0
+    number = 0 if unbiased else programs.names.index(cell.activation)
 
     def evaluate(inputs: dict[str, Array]) -> Array:
         params = drawn(stream, inputs["network"])
-        return values(cell.depth, number, grid, params, inputs["weight_scale"])
+        return values(cell.depth, number, where, params, inputs["weight_scale"])
 
     networks = np.arange(config.n_networks, dtype=np.uint32)
     # Measured on a CPU: a hidden layer's products and activations, the first layer's,
@@ -317,7 +322,7 @@ def _block(
             "network": np.tile(networks, len(scales)),
             "weight_scale": np.repeat(np.asarray(scales, np.float32), len(networks)),
         },
-        piece=0,
+        piece=piece,
         cost=cost,
     )
 
@@ -332,9 +337,15 @@ def plan(
         # Blocks that are measured by one program lie side by side.
         key=lambda item: (item[0].resolution, item[0].variant == "unbiased"),
     )
-    blocks = [_block(programs, cell, scales, key) for cell, scales in chosen]
-    size = _piece(config, [len(block) for block in blocks], mesh)
-    blocks = [replace(block, piece=size) for block in blocks]
+    size = _piece(
+        config, [len(scales) * config.n_networks for _, scales in chosen], mesh
+    )
+    used = {cell.resolution for cell, _ in chosen}
+    places = {resolution: points(config, resolution, key) for resolution in used}
+    blocks = [
+        _block(programs, cell, scales, key, places[cell.resolution], size)
+        for cell, scales in chosen
+    ]
     labels: dict[str, list] = {}
     for (cell, scales), block in zip(chosen, blocks, strict=True):
         repeated = {
@@ -394,6 +405,8 @@ def sample_images(config: Config, key: RandomKey, mesh: Mesh) -> dict[str, np.nd
     programs = Programs(replace(config, n_networks=1), mesh)
     index = np.linspace(0, len(config.weight_scales) - 1, SAMPLE_SCALES).round()
     scales = tuple(config.weight_scales[int(i)] for i in sorted(set(index)))
+    place = points(config, resolution, key)
+    size = -(-len(scales) // mesh.size) * mesh.size
     images = []
     for activation in config.activations:
         cell = Cell(
@@ -405,8 +418,7 @@ def sample_images(config: Config, key: RandomKey, mesh: Mesh) -> dict[str, np.nd
             width=config.width,
             resolution=resolution,
         )
-        block = _block(programs, cell, scales, key)
-        size = -(-len(block) // mesh.size) * mesh.size
+        block = _block(programs, cell, scales, key, place, size)
         rows = np.minimum(np.arange(size), len(block) - 1)
         inputs = {
             name: sweeps.to_mesh(values[rows], mesh)

@@ -1,0 +1,28 @@
+"""Strict settings for every test: what JAX would let pass silently is an error."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+# Shape annotations are checked at every call, in tests alone.
+install_import_hook("jaxbias", "beartype.beartype")
+
+# A test that spreads work over devices has four of them, whatever the machine.
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+# Workers and later runs share compiled programs.
+CACHE = Path(tempfile.gettempdir()) / f"jaxbias-tests-{os.getuid()}"
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
