@@ -155,7 +155,8 @@ class MLP(nn.Module):
         variant = self.variant
 
         def layer(weights: dict[str, Array], x: Array) -> Array:
-            h = jnp.dot(x, weights["kernel"], precision=HIGHEST) + weights["bias"]
+            h = jnp.dot(x, weights["kernel"], precision=HIGHEST)
+            h = h + weights["bias"][None, :]
             inner = _normalise(h) if variant.layer_norm else h
             if not (isinstance(prefactor, float) and prefactor == 1.0):
                 inner = inner * prefactor
@@ -164,7 +165,7 @@ class MLP(nn.Module):
                 out = h + out
             if variant.gated:
                 gate = jnp.dot(x, weights["gate_kernel"], precision=HIGHEST)
-                out = out * jax.nn.sigmoid(gate + weights["gate_bias"])
+                out = out * jax.nn.sigmoid(gate + weights["gate_bias"][None, :])
             return out
 
         return layer

@@ -45,7 +45,8 @@ class UnbiasedModel(nn.Module):
         phase = self.param("bias", nn.initializers.zeros, (count,))
         amplitude = self.param("kernel", nn.initializers.normal(), (count, 1))
         fixed = np.asarray(frequencies.T * math.pi, np.float32)
-        angle = jnp.dot(x, fixed, precision=lax.Precision.HIGHEST) + math.pi * phase
+        angle = jnp.dot(x, fixed, precision=lax.Precision.HIGHEST)
+        angle = angle + math.pi * phase[None, :]
         waves = ACTIVATIONS["sine"](angle)
         output = jnp.dot(waves, amplitude, precision=lax.Precision.HIGHEST)[:, 0]
         return output, {"hidden1": waves}

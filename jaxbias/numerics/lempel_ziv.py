@@ -22,8 +22,8 @@ INVALID = -1
 WORD_SIZES = (8, 16, 32)
 """Bits in the words that hold the possible copies, in the order LZ76 uses them."""
 
-LANES = 32
-"""Words that are tested for a surviving copy side by side."""
+LANES = 16
+"""Words, at most, that are tested for a surviving copy side by side."""
 
 CACHED_WORDS = 4096
 """Words of possible copies that a group of sequences may take on a CPU (16 KiB)."""
@@ -197,7 +197,9 @@ def _for_any_batch(count: Parse, together: int) -> Parse:
     @custom_vmap
     def run(sequences: Int[Array, "*batch length"]) -> Int[Array, "*batch"]:
         batch = sequences.shape[:-1]
-        flat = sequences.reshape(math.prod(batch), -1)
+        if 0 in batch:
+            return jnp.zeros(batch, jnp.int32)
+        flat = sequences.reshape(math.prod(batch), sequences.shape[-1])
         counts = lax.platform_dependent(flat, cpu=in_groups, default=jax.vmap(count))
         return counts.reshape(batch)
 
@@ -209,8 +211,11 @@ def _for_any_batch(count: Parse, together: int) -> Parse:
 
 
 def _copy_words(length: int) -> int:
-    """Words with one bit for each lag, from 1 to length - 1."""
-    return LANES * max(1, -(-(length - 1) // (LANES * WORD_SIZES[-1])))
+    """Words of 32 bits to hold one bit for each lag from 1 to length - 1."""
+    words = -(-(length - 1) // 32)
+    # XLA's CPU compiler unrolls loops over 16 or 32 words without vectorising them, and
+    # 64 words take half the time.
+    return 8 if words <= 8 else 64 * -(-words // 64)
 
 
 def _occurrence_table(
@@ -278,7 +283,8 @@ def _keep_copies(
     copies, count = state
     symbol, start, shift = step
     # Merged into one reduction, which XLA would do, the two take twice as long.
-    lanes = jnp.bitwise_or.reduce(copies.reshape(-1, LANES), axis=0)
+    abreast = copies.reshape(-1, min(LANES, copies.size))
+    lanes = jnp.bitwise_or.reduce(abreast, axis=0)
     starts: Bool[Array, ""] = (
         jnp.bitwise_or.reduce(lax.optimization_barrier(lanes)) == 0
     )

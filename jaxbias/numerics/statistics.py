@@ -1,6 +1,7 @@
 """Correlations with intervals, where the samples come in groups."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -28,6 +29,13 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's rank correlation, ties at their mean rank."""
     return pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+@lru_cache(maxsize=2)
+def _resamples(groups: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample takes each group: the same for every pair of measures."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(groups, np.full(groups, 1 / groups), resamples)
 
 
 def bootstrap_correlation(
@@ -69,8 +77,7 @@ def bootstrap_correlation(
     # Sums over each group; a resample weights them, so none touches single networks.
     terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y])
     sums = np.stack([np.bincount(index, term, count) for term in terms], axis=1)
-    generator = np.random.default_rng(seed)
-    weights = generator.multinomial(count, np.full(count, 1 / count), resamples)
+    weights = _resamples(count, resamples, seed)
     n, sx, sy, sxy, sxx, syy = (weights @ sums).T
     varied_x, varied_y = sxx - sx**2 / n, syy - sy**2 / n
     # A resample of one network many times has no spread but rounding: leave it out.

@@ -163,7 +163,7 @@ def over(strategy: Strategy, function: Callable) -> Callable:
 
 
 def complexity(
-    values: Float[Array, "network *axes"],  # noqa: F821 - read as a product
+    values: Float[Array, "network *axes"],
     *,
     measures: Sequence[str] = MEASURES,
     options: MeasureOptions | None = None,

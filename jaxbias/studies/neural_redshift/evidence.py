@@ -1,6 +1,6 @@
 """Questions that the ledger and the figures ask of a run's table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -53,6 +53,7 @@ class Evidence:
 
     columns: dict[str, np.ndarray]
     config: Config
+    _equal: dict[tuple[str, object], np.ndarray] = field(default_factory=dict)
 
     def rows(self, **where: object) -> np.ndarray:
         """Which rows have the given labels; prior, width, resolution and bias range are
@@ -66,8 +67,12 @@ class Evidence:
         }
         chosen = np.ones(len(self.columns["network"]), bool)
         for name, value in (base | where).items():
-            if value is not None:
-                chosen &= self.columns[name] == value
+            if value is None:
+                continue
+            # Thousands of questions are asked of a handful of labels.
+            if (name, value) not in self._equal:
+                self._equal[name, value] = self.columns[name] == value
+            chosen &= self._equal[name, value]
         return chosen
 
     def sample(self, measure: str = "fourier", **where: object) -> Sample:
@@ -124,20 +129,21 @@ class Evidence:
         low, high = fourier_range(self.config.resolution, self.config.fourier_binning)
         return high - low
 
-    def ends(self, **where: object) -> tuple[Sample, Sample]:
-        """Fourier complexity at the smallest scale that can be measured, and the largest.
+    def ends(self, measure: str = "fourier", **where: object) -> tuple[Sample, Sample]:
+        """Complexity at the smallest weight scale that can be measured, and the largest.
 
         Deep networks with small weights may differ from a constant by rounding alone.
         """
         scales = sorted(self.config.weight_scales)
-        largest = self.sample(weight_scale=scales[-1], **where)
+        largest = self.sample(measure, weight_scale=scales[-1], **where)
         for weight_scale in scales:
             if scales[-1] < 8 * weight_scale:
                 raise MissingError("the weight scales span less than a factor of 8")
             try:
-                return self.sample(weight_scale=weight_scale, **where), largest
+                smallest = self.sample(measure, weight_scale=weight_scale, **where)
             except MissingError:
                 continue
+            return smallest, largest
         raise MissingError("no weight scale could be measured")
 
     def rise(self, activation: str, variant: str, depth: int) -> float:

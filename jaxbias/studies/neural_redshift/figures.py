@@ -298,7 +298,7 @@ def agreement(evidence: Evidence) -> Figure:
     figure.suptitle(
         f"{chosen.sum():,} networks; above the diagonal Pearson r and Spearman ρ, "
         "with 95 % intervals over whole draws",
-        y=0.93,
+        y=0.905,
     )
     return figure
 
