@@ -81,9 +81,9 @@ class CompileClock:
         self.seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._hear)
 
-    def _hear(self, event: str, duration: float, **_: object) -> None:
+    def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event.startswith(self.EVENTS):
-            self.seconds += duration
+            self.seconds += duration_secs
 
 
 def default_compile_cache() -> Path:

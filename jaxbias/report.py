@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jaxbias.runs import RunDirectory, UsageError, write_atomic
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "study",
     "experiment",
     "id",

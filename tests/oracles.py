@@ -115,8 +115,12 @@ def total_variation(values: np.ndarray) -> float:
     for axis in range(values.ndim):
         lines = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
         means.append(
-            np.mean([sum(abs(line[i + 1] - line[i]) for i in range(len(line) - 1))
-                     for line in lines])
+            np.mean(
+                [
+                    sum(abs(line[i + 1] - line[i]) for i in range(len(line) - 1))
+                    for line in lines
+                ]
+            )
         )
     return float(np.mean(means) / values.std())
 
@@ -174,9 +178,7 @@ def complexity(values: np.ndarray, levels: int = 10) -> dict[str, float]:
     return {
         "fourier": fourier_radial(values),
         "dct": dct(values),
-        "chebyshev": polynomial_order(
-            values, "chebyshev", best_degree("chebyshev", n)
-        ),
+        "chebyshev": polynomial_order(values, "chebyshev", best_degree("chebyshev", n)),
         "legendre": polynomial_order(values, "legendre", best_degree("legendre", n)),
         "lz76": lz76(symbols),
         "lz78": lz78(symbols),

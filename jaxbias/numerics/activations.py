@@ -5,9 +5,11 @@ below) and the exact GELU through `erfc` (three times slower). The CPU forms agr
 the library's to within the errors given here; other backends take the library's.
 """
 
+import contextlib
 import importlib
 import math
 from collections.abc import Callable
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -106,16 +108,16 @@ def resolve(name: str, *, gaussian_width: float = 1.0) -> Activation:
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
     module, _, attribute = name.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), attribute) if module else None
-    except (ImportError, AttributeError):
-        found = None
+    found: Any = None
+    if module:
+        with contextlib.suppress(ImportError, AttributeError):
+            found = getattr(importlib.import_module(module), attribute)
     if not callable(found):
         raise UnknownActivationError(
             f"unknown activation {name!r}: one of {', '.join(ACTIVATIONS)}, or the "
             "import path of a function such as jax.nn.softplus"
         )
-    return found
+    return cast(Activation, found)
 
 
 def selected(

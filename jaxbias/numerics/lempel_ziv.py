@@ -211,8 +211,8 @@ def _for_any_batch(count: Parse, together: int) -> Parse:
 
 
 def _copy_words(length: int) -> int:
-    """Words of 32 bits to hold one bit for each lag from 1 to length - 1."""
-    words = -(-(length - 1) // 32)
+    """Words of 32 bits to hold one bit for each position."""
+    words = -(-length // 32)
     # XLA's CPU compiler unrolls loops over 16 or 32 words without vectorising them, and
     # 64 words take half the time.
     return 8 if words <= 8 else 64 * -(-words // 64)

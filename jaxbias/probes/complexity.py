@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Float, Int
 
 from jaxbias.arrays import Params, Predict, RandomKey
 from jaxbias.numerics import lempel_ziv, sequences
@@ -65,7 +65,7 @@ class MeasureOptions:
 
 
 SmoothMeasure: TypeAlias = Callable[[Float[Array, "*axes"], MeasureOptions], Array]
-SymbolMeasure: TypeAlias = Callable[[Integer[Array, " step"], int], Array]
+SymbolMeasure: TypeAlias = Callable[..., Array]
 
 
 def _polynomial(basis: str) -> SmoothMeasure:

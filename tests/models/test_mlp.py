@@ -62,9 +62,7 @@ def points(count: int = 40, seed: int = 1) -> jnp.ndarray:
 
 def options(variant: str) -> dict[str, bool]:
     chosen = COMBINATIONS[variant]
-    return {
-        name: getattr(chosen, name) for name in ("layer_norm", "residual", "gated")
-    }
+    return {name: getattr(chosen, name) for name in ("layer_norm", "residual", "gated")}
 
 
 def assert_close(found, expected, rtol=2e-5):

@@ -52,7 +52,9 @@ def test_bounded_activations_are_exact_to_rounding(name):
 @pytest.mark.parametrize("how", ["compiled", "eager"])
 def test_sine_error_is_as_stated(how):
     """Eager evaluation does not fuse multiplications with additions, as some CPUs."""
-    sine = jax.jit(activations._sine_cpu) if how == "compiled" else activations._sine_cpu
+    sine = (
+        jax.jit(activations._sine_cpu) if how == "compiled" else activations._sine_cpu
+    )
     for limit, count in ((10, 400_000), (1000, 400_000), (2e5, 1_000_001)):
         x = np.linspace(-limit, limit, count).astype(np.float32)
         found = np.asarray(sine(jnp.asarray(x)), np.float64)
@@ -72,7 +74,9 @@ def test_sine_keeps_the_relative_error_of_small_angles():
 
 def test_gelu_error_is_as_stated():
     for low, high in ((-6, 6), (4.5, 6.5), (-2e4, 2e4)):
-        assert error("gelu", np.linspace(low, high, 500_000).astype("f4")).max() < 1.2e-6
+        assert (
+            error("gelu", np.linspace(low, high, 500_000).astype("f4")).max() < 1.2e-6
+        )
 
 
 def test_selu_error_is_as_stated():

@@ -65,8 +65,10 @@ def test_limiting_cases_of_the_dft_are_the_published_ones(
     x, y = jnp.moveaxis(grids.grid(resolution), -1, 0)
     for values in (x, y, x + y, 3 - 0.2 * x + y):
         assert abs(float(fourier(values, binning)) - plane) < 2e-4
-    white = [fourier(jnp.asarray(random(resolution, resolution, seed=s)), binning)
-             for s in range(4)]
+    white = [
+        fourier(jnp.asarray(random(resolution, resolution, seed=s)), binning)
+        for s in range(4)
+    ]
     assert abs(np.mean(white) - noise) < (6e-4 if resolution == 300 else 2e-3)
 
 

@@ -71,7 +71,8 @@ def test_planes_are_flat_squares_in_the_unit_ball(dimension):
     # Equal steps along both directions.
     line = np.linspace(-1, 1, 9)
     expected = (
-        line[:, None, None] * rows[:, None, None] + line[:, None] * columns[:, None, None]
+        line[:, None, None] * rows[:, None, None]
+        + line[:, None] * columns[:, None, None]
     )
     np.testing.assert_allclose(planes, expected, atol=1e-6)
 

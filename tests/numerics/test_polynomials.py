@@ -106,7 +106,8 @@ def test_what_is_above_the_degree_is_not_seen():
 @pytest.mark.parametrize("resolution", [2, 3, 16, 40, 64])
 def test_the_largest_degree_is_the_last_well_conditioned_one(basis, resolution):
     vandermonde = getattr(
-        getattr(np.polynomial, basis), {"chebyshev": "chebvander"}.get(basis, "legvander")
+        getattr(np.polynomial, basis),
+        {"chebyshev": "chebvander"}.get(basis, "legvander"),
     )
     line = np.linspace(-1, 1, resolution)
     largest = largest_degree(basis, resolution)

@@ -134,8 +134,14 @@ def test_a_line_is_read_as_it_is(order):
 
 @pytest.mark.parametrize(
     ("order", "shape"),
-    [("hilbert", (6, 6)), ("hilbert", (4, 8)), ("hilbert", (2, 2, 2)),
-     ("snake", (2, 2, 2)), ("spiral", (4, 4)), ("spiral", (4,))],
+    [
+        ("hilbert", (6, 6)),
+        ("hilbert", (4, 8)),
+        ("hilbert", (2, 2, 2)),
+        ("snake", (2, 2, 2)),
+        ("spiral", (4, 4)),
+        ("spiral", (4,)),
+    ],
 )
 def test_orders_that_do_not_fit_are_refused(order, shape):
     with pytest.raises(ValueError, match=order):

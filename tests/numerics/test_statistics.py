@@ -101,7 +101,9 @@ def test_copies_within_a_group_do_not_narrow_the_interval():
     copied = bootstrap_correlation(
         np.repeat(x, 10), np.repeat(y, 10), np.repeat(np.arange(40), 10)
     )
-    ungrouped = bootstrap_correlation(np.repeat(x, 10), np.repeat(y, 10), np.arange(400))
+    ungrouped = bootstrap_correlation(
+        np.repeat(x, 10), np.repeat(y, 10), np.arange(400)
+    )
     for field in ("value", "low", "high"):
         np.testing.assert_allclose(getattr(copied, field), getattr(single, field))
     assert ungrouped.high - ungrouped.low < 0.5 * (single.high - single.low)

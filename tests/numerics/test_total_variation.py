@@ -44,9 +44,7 @@ def test_any_monotone_line_goes_from_end_to_end():
 def test_a_plane_along_one_axis_is_half_a_line():
     x = grids.grid(64)[..., 0]
     line = jnp.asarray(grids.axis(64), jnp.float32)
-    np.testing.assert_allclose(
-        total_variation(x), total_variation(line) / 2, rtol=1e-5
-    )
+    np.testing.assert_allclose(total_variation(x), total_variation(line) / 2, rtol=1e-5)
 
 
 def test_white_noise_reads_1_13_a_step():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxbias.numerics import grids
@@ -41,9 +42,9 @@ class Sample:
 @lru_cache(maxsize=8)
 def fourier_range(resolution: int, binning: str) -> tuple[float, float]:
     """What a plane and white noise read on a grid: the measure's usable range."""
-    plane = np.asarray(grids.grid(resolution)) @ np.asarray([1.0, 0.6], np.float32)
+    plane = jnp.sum(grids.grid(resolution), axis=-1)
     noise = np.random.default_rng(0).normal(size=(8, resolution, resolution))
-    noisy = [float(fourier(np.asarray(n, np.float32), binning)) for n in noise]
+    noisy = [float(fourier(jnp.asarray(n, jnp.float32), binning)) for n in noise]
     return float(fourier(plane, binning)), float(np.mean(noisy))
 
 

@@ -46,7 +46,7 @@ LABELS = {
     "total_variation": "total variation / sd",
 }
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "font.size": 9,
     "axes.titlesize": 10,
@@ -105,7 +105,7 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
         low, high = min(low, plane), max(high, noise)
     for panel in panels.ravel():
         panel.set_visible(False)
-    image = None
+    image: Any = None
     for panel, (activation, grid) in zip(panels.ravel(), means.items(), strict=False):
         panel.set_visible(True)
         image = _show_heatmap(panel, grid, scales, depths, vmin=low, vmax=high)
@@ -148,13 +148,21 @@ def curves(evidence: Evidence) -> Figure:
             for activation in config.activations:
                 where = {"variant": variant, "depth": config.curve_depth}
                 _curve(panel, evidence, measure, activation, where)
-            panel.set_xscale("log")
+            _scale_axis(panel, config.weight_scales)
     for panel, variant in zip(panels[0], config.variants, strict=True):
         panel.set_title(variant.replace("_", " "))
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.supxlabel(f"weight scale ({config.curve_depth} hidden layers)")
     return figure
+
+
+def _scale_axis(panel: Axes, scales: tuple[float, ...]) -> None:
+    """A logarithmic axis with a tick at every few of the scales, in plain numbers."""
+    panel.set_xscale("log")
+    shown = sorted(scales)[:: -(-len(scales) // 7)]
+    panel.set_xticks(shown, [f"{scale:.3g}" for scale in shown])
+    panel.minorticks_off()
 
 
 def _curve(
@@ -280,10 +288,8 @@ def agreement(evidence: Evidence) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             if i == j:
-                text = LABELS[first].replace(" (", "\n(")
-                panel.text(
-                    0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes
-                )
+                text = LABELS[first].replace("(", "").replace(")", "")
+                _centred(panel, text.replace(" ", "\n"))
             elif i > j:
                 panel.scatter(
                     data[second][few],
@@ -314,10 +320,12 @@ def _correlations(
             panel.set_facecolor(
                 plt.get_cmap("RdBu")(0.5 + 0.35 * np.nan_to_num(c.value))
             )
+    _centred(panel, "\n".join(lines))
+
+
+def _centred(panel: Axes, text: str) -> None:
     panel.text(
-        0.5,
-        0.5,
-        "\n".join(lines),
+        *(0.5, 0.5, text),
         ha="center",
         va="center",
         fontsize=8,

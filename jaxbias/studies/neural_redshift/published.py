@@ -22,7 +22,11 @@ def author_heatmaps() -> dict[str, Cells]:
     Decoded from the pictures in the second author's repository (ArmandNM/neural-redshift,
     MIT), four activations; amplitudes as `AUTHOR_AMPLITUDES`.
     """
-    text = resources.files(__package__).joinpath("author_heatmaps.csv").read_text()
+    text = (
+        resources.files("jaxbias.studies.neural_redshift")
+        .joinpath("author_heatmaps.csv")
+        .read_text()
+    )
     found: dict[str, Cells] = {}
     for row in csv.DictReader(text.splitlines()):
         amplitude = float(row["amplitude"])
