@@ -129,7 +129,7 @@ class Ours:
 
     def layers(self, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Weights of the first networks, as the other side takes them."""
-        params = scale(jax.device_get(self.draw()), 1.0, PRIORS["glorot_uniform"])
+        params = jax.device_get(scale(self.draw(), 1.0, PRIORS["glorot_uniform"]))
         hidden = [
             (params["hidden_kernel"][:, i], params["hidden_bias"][:, i])
             for i in range(self.case.depth - 1)
@@ -241,7 +241,10 @@ def cases(only: str) -> list[Case]:
 def write(rows: list[dict], path: Path) -> None:
     """Append rows to a table, keeping those of earlier runs."""
     path.parent.mkdir(exist_ok=True)
-    old = list(csv.DictReader(path.open())) if path.exists() else []
+    old = []
+    if path.exists():
+        with path.open(newline="") as file:
+            old = list(csv.DictReader(file))
     names = list(dict.fromkeys(name for row in old + rows for name in row))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")

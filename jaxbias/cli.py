@@ -6,6 +6,7 @@ working on the same `--out`; 130 interrupted; 1 any other failure.
 
 import argparse
 import contextlib
+import difflib
 import hashlib
 import importlib
 import io
@@ -17,11 +18,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
-from jaxbias.runs import RunDirectory, UsageError, environment
+from jaxbias.runs import BusyError, RunDirectory, UsageError, environment
 from jaxbias.terminal import Reporter
 
 STUDIES = {"neural_redshift": "jaxbias.studies.neural_redshift"}
@@ -29,8 +31,8 @@ STUDIES = {"neural_redshift": "jaxbias.studies.neural_redshift"}
 
 PRESETS = ("smoke", "quick", "paper")
 
-# Where and how a run is made does not change its results.
-NOT_COMPARED = frozenset({"preset"})
+MOST_CPU_DEVICES = 1024
+"""More would be a slip of the hand; JAX starts threads for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +63,20 @@ class RunOptions:
     """This process's number, from 0; needed where no scheduler tells."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
 def _defaults(module: ModuleType, argv: Sequence[str]) -> tuple[str, Any]:
     """Find the preset and, from it and the setting, the defaults of all options."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--setting", default=next(iter(module.PRESETS)))
     # The full parser reports what is wrong with the rest.
-    with contextlib.redirect_stderr(io.StringIO()):
-        try:
-            known, _ = parser.parse_known_args(argv)
-        except SystemExit:
-            raise UsageError("--preset and --setting take one value each") from None
+    known, _ = parser.parse_known_args(argv)
     if known.setting not in module.PRESETS:
         choices = ", ".join(module.PRESETS)
         raise UsageError(f"--setting: one of {choices}; got {known.setting!r}")
@@ -80,13 +85,31 @@ def _defaults(module: ModuleType, argv: Sequence[str]) -> tuple[str, Any]:
     return known.preset, module.PRESETS[known.setting][known.preset]
 
 
-def _one_line(box: str) -> str:
-    """The message of tyro's framed error, without the frame."""
-    lines = [line.strip("│ ") for line in box.splitlines()]
-    rules = [i for i, line in enumerate(lines) if line.startswith("──")]
-    message = " ".join(lines[1 : rules[0] if rules else len(lines)]).strip("╰╯─ ")
-    meant = re.search(r"Perhaps you meant:\s*(--[\w-]+)", " ".join(lines))
-    return message + (f" (perhaps {meant.group(1)}?)" if meant else "")
+_STYLING = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _one_line(framed: str) -> str:
+    """The message of tyro's error, without title, frame, colours and advice."""
+    # The frame is of ASCII where the terminal's encoding has no other, and coloured
+    # where it has colours.
+    lines = [line.strip("│╰╯ ") for line in _STYLING.sub("", framed).splitlines()]
+    parts = [
+        " ".join(" ".join(part).split())
+        for is_rule, part in groupby(
+            lines[1:], lambda line: set(line) in ({"─"}, {"-"})
+        )
+        if not is_rule
+    ]
+    message, *advice = parts or [framed]
+    wrong = re.search(r"Unrecognized options: (--[\w-]+)", message)
+    known = [
+        option
+        for part in advice
+        if part.startswith("Perhaps you meant")
+        for option in re.findall(r"--[\w-]+", part)
+    ]
+    near = difflib.get_close_matches(wrong.group(1), known, n=1) if wrong else []
+    return message + "".join(f" (perhaps {option}?)" for option in near)
 
 
 def parse(
@@ -137,14 +160,18 @@ def default_directory(study: str, experiment: str, config: Any) -> Path:
     return Path("runs") / study / f"{experiment}-{digest}"
 
 
-def _cluster(options: RunOptions) -> Any:
-    from jaxbias.devices import Cluster
-
+def _check_options(options: RunOptions) -> None:
+    """Raise `UsageError`, in one line, for what can be told without JAX."""
+    count = options.cpu_devices
+    if count is not None and not 1 <= count <= MOST_CPU_DEVICES:
+        raise UsageError(f"--cpu-devices: must be 1 to {MOST_CPU_DEVICES}, got {count}")
     given = (options.coordinator, options.num_processes, options.process_id)
     if not options.distributed:
         if any(value is not None for value in given):
-            raise UsageError("--coordinator and the like need --distributed")
-        return None
+            raise UsageError(
+                "--coordinator, --num-processes and --process-id need --distributed"
+            )
+        return
     if any(v is None for v in given) and any(v is not None for v in given):
         raise UsageError(
             "--coordinator, --num-processes and --process-id: give all three or none"
@@ -157,19 +184,19 @@ def _cluster(options: RunOptions) -> Any:
                 f"--process-id: 0 to {options.num_processes - 1}, "
                 f"got {options.process_id}"
             )
-    return Cluster(
-        coordinator=options.coordinator,
-        num_processes=options.num_processes,
-        process_id=options.process_id,
-    )
 
 
 def _start(options: RunOptions) -> None:
-    if options.cpu_devices is not None and options.cpu_devices < 1:
-        raise UsageError(f"--cpu-devices: >= 1, got {options.cpu_devices}")
-    cluster = _cluster(options)
+    """Start the devices, and join the other processes if there are any."""
     from jaxbias import devices
 
+    cluster = None
+    if options.distributed:
+        cluster = devices.Cluster(
+            coordinator=options.coordinator,
+            num_processes=options.num_processes,
+            process_id=options.process_id,
+        )
     try:
         devices.start(
             cluster,
@@ -185,37 +212,62 @@ def _start(options: RunOptions) -> None:
         raise UsageError(f"--distributed: cannot join the cluster: {first}") from error
 
 
+def _open(
+    study: str, experiment: str, options: RunOptions, config: Any, writer: bool
+) -> tuple[RunDirectory, bool]:
+    """Open the run directory; also tell whether what it holds is finished.
+
+    Raises:
+        UsageError: In every process, if process 0 cannot use the directory.
+    """
+    refusal = directory = None
+    try:
+        directory = RunDirectory.open(
+            options.out or default_directory(study, experiment, config),
+            study=study,
+            experiment=experiment,
+            config=plain(config),
+            overwrite=options.overwrite,
+            writer=writer,
+        )
+    except UsageError as error:
+        refusal = error
+    state = int(directory.finished) if directory else refusal.exit_code
+    if options.distributed:
+        from jaxbias import devices
+
+        # Otherwise the others would wait for a process 0 that has ended.
+        state = devices.as_the_writer_says(state)
+    if refusal:
+        raise refusal
+    if state > 1:
+        kind = BusyError if state == BusyError.exit_code else UsageError
+        raise kind(f"{directory.path}: process 0 cannot use it, and says why")
+    return directory, state == 1
+
+
 def _execute(
     study: str, experiment: str, module: ModuleType, options: RunOptions, config: Any
 ) -> None:
     """Run an experiment in its directory, or print the result that is there."""
-    module.check(config)
+    # Before the check, as the module of a function that a user names may use devices.
     _start(options)
+    module.check(config)
     from jaxbias import devices
 
     # Asking for the process's number starts the devices: only where there are several.
     writer = devices.is_writer() if options.distributed else True
-    path = options.out or default_directory(study, experiment, config)
     reporter = Reporter(quiet=options.quiet or not writer)
-    with RunDirectory.open(
-        path,
-        study=study,
-        experiment=experiment,
-        config=plain(config),
-        overwrite=options.overwrite,
-        writer=writer,
-    ) as directory:
-        finished = directory.finished
-        if options.distributed:
-            finished = devices.as_the_writer_says(finished)
+    directory, finished = _open(study, experiment, options, config, writer)
+    with directory:
         if finished:
-            reporter.say(f"{path} is finished; its result:")
+            reporter.say(f"{directory.path} is finished; its result:")
         else:
-            reporter.say(f"{study} {experiment}, {options.preset}, in {path}")
+            reporter.say(f"{study} {experiment}, {options.preset}, in {directory.path}")
             _compute(module, config, directory, reporter)
         if writer:
             reporter.verdicts(directory.read_verdicts())
-            reporter.say(f"table and figures: {path}")
+            reporter.say(f"table and figures: {directory.path}")
 
 
 def _compute(
@@ -271,12 +323,13 @@ def _run_study(study: str, argv: Sequence[str], program: str) -> None:
         raise UsageError(f"unknown experiment {experiment!r}: one of {names}")
     module = importlib.import_module(described.EXPERIMENTS[experiment][0])
     options, config = parse(module, argv, f"{program} {experiment}")
+    _check_options(options)
     module.check_values(config)
     _execute(study, experiment, module, options, config)
 
 
 def _report(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jaxbias report",
         description="Gather finished runs in one HTML page and one table.",
     )
@@ -304,6 +357,15 @@ def guarded(action: Any) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"error: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        # JAX has no type for it: that of a failed compilation is the same.
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(
+            error
+        ):
+            raise
+        reason = (str(error) or "out of memory").splitlines()[0]
+        print(f"error: {reason}", file=sys.stderr)
         return 1
     return 0
 

@@ -105,13 +105,13 @@ def is_writer() -> bool:
     return jax.process_index() == 0
 
 
-def as_the_writer_says(answer: bool) -> bool:
+def as_the_writer_says(answer: int) -> int:
     """Give every process process 0's answer: the files may be on its disk alone."""
     if jax.process_count() == 1:
         return answer
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
+    return int(multihost_utils.broadcast_one_to_all(np.int32(answer)))
 
 
 def describe() -> dict[str, object]:

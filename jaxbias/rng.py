@@ -9,7 +9,7 @@ in every run, which is what lets a sweep be cut anywhere and resumed.
 import hashlib
 
 import jax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Integer, Key
 
 from jaxbias.arrays import RandomKey
 
@@ -33,7 +33,7 @@ def stream(key: RandomKey, *names: str) -> RandomKey:
 
 
 def member_keys(
-    key: RandomKey, members: Int[Array, " member"]
+    key: RandomKey, members: Integer[Array, " member"]
 ) -> Key[Array, " member"]:
     """Derive one key for each numbered member of a stream (say, each network)."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, members)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -31,10 +31,11 @@ log = logging.getLogger(__name__)
 Columns = dict[str, np.ndarray]
 
 
-class SweepMemoryError(RuntimeError):
+class SweepMemoryError(MemoryError):
     """One network at a time is still too much for the device's memory."""
 
 
+@runtime_checkable
 class ChunkStore(Protocol):
     """Where finished chunks are kept; `runs.RunDirectory` is one."""
 
@@ -281,15 +282,17 @@ class _Sweep:
         if "RESOURCE_EXHAUSTED" not in str(error) or jax.process_count() > 1:
             raise error
         size, devices = chunk[0].size, self.mesh.size
-        if size <= devices:
+        if max(size, self.together) <= devices:
             block = self.blocks[chunk[0].block]
             raise SweepMemoryError(
                 f"{block.name}: one network a device does not fit its memory; lower "
                 f"the resolution or the width ({str(error).splitlines()[0]})"
             ) from error
-        half = max(devices, size // 2)
-        self.progress.note(f"out of memory with {size} networks at once: trying {half}")
-        log.warning("out of memory with %d networks at once: trying %d", size, half)
+        most = max(size, self.together)
+        # Whole shares for every device.
+        half = max(1, round(size / 2 / devices)) * devices
+        self.progress.note(f"out of memory with {most} networks at once: trying {half}")
+        log.warning("out of memory with %d networks at once: trying %d", most, half)
         return half
 
 

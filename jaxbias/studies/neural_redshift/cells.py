@@ -15,12 +15,17 @@ from jaxbias.models.mlp import MLP, VARIANTS, pad_hidden
 from jaxbias.models.priors import PRIORS, Prior, draw, scale
 from jaxbias.models.unbiased import UnbiasedModel
 from jaxbias.numerics import grids
-from jaxbias.numerics.activations import resolve
+from jaxbias.numerics.activations import (
+    ACTIVATIONS,
+    UnknownActivationError,
+    resolve,
+)
+from jaxbias.numerics.polynomials import DegreeError
 from jaxbias.probes import complexity as probes
-from jaxbias.studies.neural_redshift.random_networks import Config
+from jaxbias.studies.neural_redshift.random_networks import FULL_GRID_POINTS, Config
 
-FULL_GRID_POINTS = 2**18
-"""Points up to which a grid of more than two dimensions is taken whole."""
+MOST_NETWORKS = 10**8
+"""Rows of the results table, which is held in memory."""
 
 PIECE = {"cpu": 64}
 """Networks to evaluate at once; elsewhere as many as fit `ACCELERATOR_BYTES`."""
@@ -126,30 +131,64 @@ def options(config: Config) -> probes.MeasureOptions:
 
 
 def check(config: Config) -> None:
-    """Raise ValueError for names and grids that do not exist."""
-    for name in (*config.activations, *config.controls):
-        resolve(name)
-    for kind, names, known in (
-        ("variant", config.variants, VARIANTS),
-        ("prior", (config.prior, *config.priors), PRIORS),
+    """Raise ValueError, naming the option, for what does not exist or does not fit."""
+    for option in ("activations", "controls"):
+        for name in getattr(config, option):
+            _check_activation(option, name)
+    for option, names, known in (
+        ("variants", config.variants, VARIANTS),
+        ("prior", (config.prior,), PRIORS),
+        ("priors", config.priors, PRIORS),
     ):
         for name in names:
             if name not in known:
-                raise ValueError(f"unknown {kind} {name!r}: one of {', '.join(known)}")
+                raise ValueError(f"--{option}: {name!r} is none of {', '.join(known)}")
     used = (config.resolution,)
     if "resolution" in config.parts:
         used += config.resolutions
     for resolution in used:
-        probes.check(config.measures, resolution, options(config))
+        try:
+            probes.check(config.measures, resolution, options(config))
+        except ValueError as error:
+            option = "degree" if isinstance(error, DegreeError) else "measures"
+            raise ValueError(f"--{option}: {error}") from error
+        planar = config.grid_dimension(resolution) <= 2
+        if config.traversal in ("snake", "hilbert") and not planar:
+            raise ValueError(
+                f"--traversal {config.traversal} needs grids of two dimensions, got "
+                f"input-dim {config.input_dim}"
+            )
         if config.traversal == "hilbert" and resolution & (resolution - 1):
             raise ValueError(
                 f"--traversal hilbert needs a power of two, got resolution {resolution}"
             )
+    rows = config.n_networks * sum(map(len, cells(config).values()))
+    if rows == 0:
+        raise ValueError("--parts: these measure no networks; add heatmaps or curves")
+    if rows > MOST_NETWORKS:
+        raise ValueError(
+            f"--n-networks: {rows:,} networks in all, at most {MOST_NETWORKS:,}"
+        )
+
+
+def _check_activation(option: str, name: str) -> None:
+    example = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    try:
+        function = resolve(name)
+        result = example if name in ACTIVATIONS else jax.eval_shape(function, example)
+    except UnknownActivationError as error:
+        raise ValueError(f"--{option}: {error}") from error
+    except Exception as error:  # It is the user's function: anything may go wrong.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"--{option}: {name} of an array fails: {reason}") from error
+    shape, dtype = (getattr(result, field, None) for field in ("shape", "dtype"))
+    if shape != example.shape or dtype != example.dtype:
+        raise ValueError(f"--{option}: {name} does not keep an array's shape and type")
 
 
 def points(config: Config, resolution: int, key: RandomKey) -> tuple[Array, int]:
     """The points to evaluate, and how many leading axes number planes (0 or 1)."""
-    if config.input_dim <= 2 or resolution**config.input_dim <= FULL_GRID_POINTS:
+    if config.grid_dimension(resolution) == config.input_dim:
         return grids.grid(resolution, config.input_dim), 0
     planes = grids.random_planes(
         rng.stream(key, "planes"), config.planes, resolution, config.input_dim
@@ -323,7 +362,7 @@ def _block(
             "weight_scale": np.repeat(np.asarray(scales, np.float32), len(networks)),
         },
         piece=piece,
-        cost=cost,
+        cost=float(cost),
     )
 
 

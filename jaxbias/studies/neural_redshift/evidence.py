@@ -40,10 +40,12 @@ class Sample:
 
 
 @lru_cache(maxsize=8)
-def fourier_range(resolution: int, binning: str) -> tuple[float, float]:
+def fourier_range(
+    resolution: int, binning: str, dimension: int = 2
+) -> tuple[float, float]:
     """What a plane and white noise read on a grid: the measure's usable range."""
-    plane = jnp.sum(grids.grid(resolution), axis=-1)
-    noise = np.random.default_rng(0).normal(size=(8, resolution, resolution))
+    plane = jnp.sum(grids.grid(resolution, dimension), axis=-1)
+    noise = np.random.default_rng(0).normal(size=(8, *[resolution] * dimension))
     noisy = [float(fourier(jnp.asarray(n, jnp.float32), binning)) for n in noise]
     return float(fourier(plane, binning)), float(np.mean(noisy))
 
@@ -121,13 +123,19 @@ class Evidence:
                 f"{self.config.n_networks} networks a cell, {least} are needed"
             )
 
+    def plane_and_noise(self) -> tuple[float, float]:
+        """The Fourier complexity of a plane and of white noise on the run's grid."""
+        resolution = self.config.resolution
+        dimension = self.config.grid_dimension(resolution)
+        return fourier_range(resolution, self.config.fourier_binning, dimension)
+
     def share(self, value: float) -> float:
         """A Fourier complexity as a share of the way from a plane to white noise."""
-        low, high = fourier_range(self.config.resolution, self.config.fourier_binning)
+        low, high = self.plane_and_noise()
         return (value - low) / (high - low)
 
     def width_of_range(self) -> float:
-        low, high = fourier_range(self.config.resolution, self.config.fourier_binning)
+        low, high = self.plane_and_noise()
         return high - low
 
     def ends(self, measure: str = "fourier", **where: object) -> tuple[Sample, Sample]:

@@ -15,11 +15,7 @@ from matplotlib.figure import Figure
 
 from jaxbias.numerics.statistics import bootstrap_correlation
 from jaxbias.runs import RunDirectory, write_atomic
-from jaxbias.studies.neural_redshift.evidence import (
-    Evidence,
-    MissingError,
-    fourier_range,
-)
+from jaxbias.studies.neural_redshift.evidence import Evidence, MissingError
 from jaxbias.studies.neural_redshift.published import author_heatmaps
 from jaxbias.studies.neural_redshift.random_networks import AUTHOR_AMPLITUDES
 
@@ -101,7 +97,7 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
     every = np.concatenate([m.ravel() for m in means.values()])
     low, high = np.nanmin(every), np.nanmax(every)
     if measure == "fourier":
-        plane, noise = fourier_range(config.resolution, config.fourier_binning)
+        plane, noise = evidence.plane_and_noise()
         low, high = min(low, plane), max(high, noise)
     for panel in panels.ravel():
         panel.set_visible(False)

@@ -34,6 +34,9 @@ ACTIVATIONS = (*RELU_LIKE, "sigmoid", "tanh", "gaussian", "sine")
 AUTHOR_AMPLITUDES = tuple(round(0.1 * 1000 ** (i / 14), 4) for i in range(15))
 """15 amplitudes from 0.1 to 100, log-spaced: the authors' heatmaps."""
 
+FULL_GRID_POINTS = 2**18
+"""Points up to which a grid of more than two dimensions is taken whole."""
+
 HALF_OCTAVES = tuple(round(2 ** (i / 2), 4) for i in range(-4, 9))
 """0.25 to 16, two steps to a doubling."""
 
@@ -118,6 +121,11 @@ class Config:
     traversal: Literal["column", "row", "snake", "hilbert"] = "column"
     """Order in which the grid is read as a sequence."""
 
+    def grid_dimension(self, resolution: int) -> int:
+        """Axes of a grid: the inputs' dimension, or 2 where it is of random planes."""
+        whole = self.input_dim <= 2 or resolution**self.input_dim <= FULL_GRID_POINTS
+        return self.input_dim if whole else 2
+
 
 PAPER = Config()
 AUTHOR_CODE = Config(
@@ -175,13 +183,19 @@ PRESETS: Mapping[str, Mapping[str, Config]] = {
 """Defaults by setting and preset."""
 
 
+SMALLEST, LARGEST = 1e-37, 1e38
+"""Numbers that float32 holds with all its digits."""
+
+
 def _positive(config: Config, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         for one in value if isinstance(value, tuple) else (value,):
             # Written so that NaN fails too.
-            if not 0 < one < math.inf:
-                raise UsageError(f"--{name.replace('_', '-')}: must be > 0, got {one}")
+            if not SMALLEST <= one <= LARGEST:
+                limits = f"{SMALLEST:g} to {LARGEST:g}" if one > 0 else "> 0"
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option}: must be {limits}, got {one}")
 
 
 def _at_most(config: Config, **limits: int) -> None:
@@ -219,6 +233,7 @@ def check_values(config: Config) -> None:
         resolutions=2**12,
         n_networks=10**8,
         input_dim=1000,
+        planes=1000,
         levels=256,
     )
     if not 0 <= config.seed < 2**32:

@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from jaxbias.ledger import Judgement, held, not_judged
+from jaxbias.numerics.polynomials import DEFAULT_DEGREE
 from jaxbias.numerics.statistics import pearson, spearman
 from jaxbias.studies.neural_redshift.evidence import (
     Evidence,
@@ -316,7 +317,8 @@ def calibration(kind: str, expected: float) -> Rule:
 
 def _same_networks(evidence: Evidence, **expected: object) -> None:
     """Raise unless the run has the settings under which a table was made."""
-    for name, value in expected.items():
+    base = {"input_dim": 2, "prefactor": 1.0}
+    for name, value in (base | expected).items():
         here = getattr(evidence.config, name)
         if isinstance(value, float) and abs(here - value) < 1e-6:
             continue
@@ -456,6 +458,8 @@ def independent_rerun(
             traversal="column",
             polynomial_order="sum",
         )
+        if evidence.config.degree not in (None, DEFAULT_DEGREE):
+            raise MissingError(f"degree is not {DEFAULT_DEGREE}")
         evidence.needs(ENOUGH, "curves")
         inside = compared = flagged = 0
         worst, worst_label = 0.0, ""

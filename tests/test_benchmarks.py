@@ -1,0 +1,70 @@
+"""The benchmark runs, and its table keeps what earlier runs wrote."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from benchmarks import machine, random_networks
+from jaxbias import devices
+
+
+@pytest.fixture(scope="module")
+def ours() -> random_networks.Ours:
+    case = random_networks.Case(
+        activation="tanh", depth=2, variant="gated", resolution=32, networks=8
+    )
+    return random_networks.Ours(case, devices.mesh(2))
+
+
+def test_stages_are_timed_and_named(ours):
+    found = ours.stages()
+    stages = ("draw", "evaluate", *random_networks.MEASURES)
+    assert set(found) == {*(f"{stage}_ms" for stage in stages), "first_call_s"}
+    assert all(seconds > 0 for seconds in found.values())
+
+
+def test_the_other_side_gets_the_weights_that_are_measured_here():
+    case = random_networks.Case(activation="tanh", depth=3, resolution=32, networks=8)
+    ours = random_networks.Ours(case, devices.mesh(1))
+    layers = ours.layers(2)
+    grid = np.asarray(ours.grid, np.float64).reshape(-1, 2)
+    values = np.asarray(ours.evaluate(ours.draw())).reshape(len(ours.networks), -1)
+    for network in range(2):
+        h = grid
+        for kernel, bias in layers[:-1]:
+            h = np.tanh(h @ kernel[network] + bias[network])
+        expected = (h @ layers[-1][0][network])[:, 0] + layers[-1][1][network]
+        np.testing.assert_allclose(values[network], expected, rtol=2e-4, atol=1e-5)
+
+
+def test_no_ratio_of_programs_that_differ():
+    ours = {n: np.asarray([0.2, 5.0, 130.0]) for n in random_networks.MEASURES}
+    assert random_networks.agree(ours, ours)
+    assert not random_networks.agree(ours, ours | {"lz76": ours["lz76"] + 1})
+    assert not random_networks.agree(ours, ours | {"fourier": ours["fourier"] * 1.01})
+
+
+def test_the_table_keeps_earlier_rows(tmp_path):
+    path = tmp_path / "results" / "table.csv"
+    random_networks.write([{"a": 1, "b": 0.123456}], path)
+    random_networks.write([{"a": 2, "c": "new"}], path)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {"a": "1", "b": "0.1235", "c": ""},
+        {"a": "2", "b": "", "c": "new"},
+    ]
+
+
+def test_flops_are_those_of_the_products():
+    case = random_networks.Case(activation="relu")
+    # Four hidden layers of 64 on 64 x 64 points, as the plan of the benchmark says.
+    assert case.flops == pytest.approx(102.2e6, rel=0.01)
+
+
+def test_the_yardsticks_are_positive():
+    mesh = devices.mesh(1)
+    assert machine.matmul_rate(mesh, size=64) > 0
+    assert machine.copy_rate(mesh, megabytes=1) > 0
+    assert machine.peak_memory() > 2**20
