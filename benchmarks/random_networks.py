@@ -155,7 +155,7 @@ def agree(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
     A value at the border of two levels may round either way and change an LZ76 count.
     """
     smooth = all(
-        np.allclose(ours[name], theirs[name], rtol=2e-3) for name in MEASURES[:2]
+        np.allclose(ours[name], theirs[name], rtol=5e-3) for name in MEASURES[:2]
     )
     off = np.abs(ours["lz76"] - theirs["lz76"])
     return smooth and bool(off.max() <= 4) and bool(np.median(off) == 0)

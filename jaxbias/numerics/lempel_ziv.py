@@ -65,8 +65,9 @@ def lz76(sequence: Integer[Array, " length"], alphabet_size: int) -> Int[Array, 
         Schuster, Easily Calculable Measure for the Complexity of Spatiotemporal
         Patterns (1987). Dingle, Camargo and Louis use this count on functions (2018).
     """
-    width = _copy_words(sequence.shape[-1])
-    together = min(CACHED_WORDS // width, TABLE_WORDS // (2 * width * alphabet_size))
+    width = _copy_words(sequence.size)
+    table = 2 * width * max(1, alphabet_size)
+    together = min(CACHED_WORDS // width, TABLE_WORDS // table)
     return _count(_lz76_factors, sequence, alphabet_size, together)
 
 

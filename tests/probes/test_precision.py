@@ -75,8 +75,12 @@ def in_scan(inner, x):
 
 
 def in_custom_vmap(inner, x):
-    wrapped = custom_vmap(inner)
-    wrapped.def_vmap(lambda size, batched, x: (jax.vmap(inner)(x), True))
+    wrapped = custom_vmap(lambda x: inner(x))
+
+    @wrapped.def_vmap
+    def _(size, batched, x):
+        return jax.vmap(inner)(x), True
+
     return wrapped(x)
 
 
@@ -106,7 +110,7 @@ NESTS = {
     ),
     "platform": in_platform,
     "custom_vmap": in_custom_vmap,
-    "vmapped custom_vmap": lambda inner, x: jax.vmap(partial(in_custom_vmap, inner))(
+    "custom_vmap, mapped": lambda inner, x: jax.vmap(partial(in_custom_vmap, inner))(
         x[None]
     ),
     "shard_map": in_shard_map,

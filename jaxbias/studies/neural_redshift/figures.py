@@ -118,7 +118,10 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
         if panel is panels[-1][-1]:
             figure.colorbar(there, ax=list(panels[-1]), label="as published, 300 x 300")
     figure.supylabel("weight scale")
-    figure.supxlabel("hidden layers")
+    grey = ""
+    if np.isnan(every).any():
+        grey = " (grey: most networks differ from a constant by rounding alone)"
+    figure.supxlabel(f"hidden layers{grey}")
     figure.colorbar(image, ax=panels[:rows].ravel().tolist(), label=LABELS[measure])
     return figure
 
