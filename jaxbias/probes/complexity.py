@@ -166,7 +166,7 @@ def over(strategy: Strategy, function: Callable) -> Callable:
         if jax.tree.leaves(entries)[0].shape[0] != 1:
             return lax.map(function, entries)
         # XLA unrolls a loop of one pass and then rounds differently: make it two.
-        twice = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), entries)
+        twice = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), entries)
         return jax.tree.map(lambda leaf: leaf[:1], lax.map(function, twice))
 
     return one_by_one

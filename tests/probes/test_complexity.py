@@ -327,13 +327,28 @@ def test_a_single_point_is_a_constant_and_has_no_polynomial():
         complexity(values, measures=("chebyshev",))
 
 
-def test_bits_do_not_depend_on_how_many_networks_there_are():
+SMOOTH = ("fourier", "dct", "chebyshev", "legendre", "total_variation")
+
+
+def test_bits_depend_neither_on_how_many_networks_nor_on_how_many_devices():
     batch = np.stack([noise(seed=s) if s % 2 else smooth(s) for s in range(BATCH)])
-    whole = {k: np.asarray(v) for k, v in program(jnp.asarray(batch)).items()}
-    for count in (1, 3):
-        part = jax.jit(complexity)(jnp.asarray(batch[:count]))
+    batch = jnp.asarray(batch)
+    run = partial(complexity, measures=SMOOTH)
+    whole = jax.jit(run)(batch)
+    mesh = jax.make_mesh((4,), ("network",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread = jax.shard_map(
+        run, mesh=mesh, in_specs=P("network"), out_specs=P("network"), check_vma=False
+    )
+    # One network on each device is the case in which XLA removes the loop.
+    parts = [
+        jax.jit(run)(batch[:1]),
+        jax.jit(run)(batch[:3]),
+        jax.jit(spread)(batch[:4]),
+    ]
+    for part in parts:
         for name, values in part.items():
-            np.testing.assert_array_equal(values, whole[name][:count], err_msg=name)
+            expected = np.asarray(whole[name])[: len(values)]
+            np.testing.assert_array_equal(values, expected, err_msg=name)
 
 
 def test_all_at_once_equals_one_by_one_and_eager_equals_compiled():
@@ -342,25 +357,12 @@ def test_all_at_once_equals_one_by_one_and_eager_equals_compiled():
     values = jnp.asarray(np.stack(batch))
     for other in (
         jax.jit(partial(complexity, strategy="vmap"))(values),
-        complexity(values),
+        complexity(values, measures=("dct", "lz78", "total_variation")),
     ):
-        for name in (*MEASURES, "degenerate"):
+        for name in other:
             exact = name in COUNTS or name == "degenerate"
             rtol = 0 if exact else 1e-5
             np.testing.assert_allclose(other[name], found[name], rtol=rtol)
-
-
-def test_four_devices_give_the_bits_of_one():
-    names = ("fourier", "dct", "chebyshev", "total_variation", "lz78")
-    values = jnp.asarray(np.stack([noise(seed=s) for s in range(BATCH)]))
-    run = partial(complexity, measures=names)
-    mesh = jax.make_mesh((4,), ("network",), axis_types=(jax.sharding.AxisType.Auto,))
-    spread = jax.shard_map(
-        run, mesh=mesh, in_specs=P("network"), out_specs=P("network"), check_vma=False
-    )
-    one, four = jax.jit(run)(values), jax.jit(spread)(values)
-    for name in (*names, "degenerate"):
-        np.testing.assert_array_equal(one[name], four[name], err_msg=name)
 
 
 def bumps(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
@@ -422,7 +424,7 @@ def test_any_function_with_stacked_parameters_is_measured():
 
 
 def test_parameters_may_be_drawn_from_a_key():
-    grid, names = grids.grid(SIDE), ("dct", "chebyshev", "lz76")
+    grid, names = grids.grid(SIDE), ("dct", "total_variation")
     found = measure(
         bumps, draw_bumps, grid, measures=names, key=jax.random.key(0), num_networks=4
     )
@@ -444,7 +446,7 @@ def test_drawing_needs_a_key_and_a_number(given):
 
 
 def test_a_network_reads_the_same_bits_among_any_number():
-    grid, names = grids.grid(SIDE), ("fourier", "dct", "chebyshev", "lz78")
+    grid, names = grids.grid(SIDE), ("fourier", "dct", "chebyshev")
     params = stacked_bumps(5)
     whole = measure(bumps, params, grid, measures=names, strategy="map")
     for count in (1, 2):
@@ -455,26 +457,18 @@ def test_a_network_reads_the_same_bits_among_any_number():
 
 
 def test_measuring_takes_options_and_a_strategy():
-    grid = grids.grid(SIDE)
-    names, options = (
-        ("fourier", "lz78"),
-        MeasureOptions(fourier_binning="author", levels=4),
-    )
+    grid, params = grids.grid(SIDE), stacked_bumps(2)
+    run = partial(measure, bumps, params, grid, measures=("fourier",))
+    author = MeasureOptions(fourier_binning="author")
     found = {
-        strategy: measure(
-            bumps,
-            stacked_bumps(2),
-            grid,
-            measures=names,
-            options=options,
-            strategy=strategy,
-        )
-        for strategy in ("map", "vmap", None)
+        s: run(options=author, strategy=s)["fourier"] for s in ("map", "vmap", None)
     }
     assert default_strategy() == "map"
-    for name in names:
-        np.testing.assert_array_equal(found["map"][name], found[None][name])
-        np.testing.assert_allclose(found["map"][name], found["vmap"][name], rtol=1e-5)
-    plain = measure(bumps, stacked_bumps(2), grid, measures=names)
-    assert np.all(plain["fourier"] != found["map"]["fourier"])
-    assert np.all(plain["lz78"] > found["map"]["lz78"])
+    np.testing.assert_array_equal(found["map"], found[None])
+    np.testing.assert_allclose(found["map"], found["vmap"], rtol=1e-5)
+    exact = np.asarray(grid, np.float64)
+    for index, value in enumerate(found["map"]):
+        one = {n: np.asarray(leaf, np.float64)[index] for n, leaf in params.items()}
+        values = np.tanh(exact @ one["direction"])
+        values += one["height"] * np.cos(5 * exact[..., 0])
+        np.testing.assert_allclose(value, oracles.fourier_author(values), rtol=1e-5)

@@ -5,8 +5,6 @@ here, and the numbers in the file. Its weights come from NumPy's legacy generato
 stream is guaranteed never to change.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,10 +104,17 @@ def oracle() -> dict[str, dict[str, float]]:
     return {name: oracles.complexity(oracle_values(name)) for name in NETWORKS}
 
 
+@jax.jit
+def program(values):
+    return complexity(values)
+
+
 @pytest.fixture(scope="module")
 def package() -> dict[str, np.ndarray]:
-    values = np.stack([package_values(name) for name in NETWORKS])
-    found = jax.jit(complexity)(jnp.asarray(values))
+    values = [package_values(name) for name in NETWORKS]
+    # Eight functions, so that the compiled program is that of the other tests.
+    values += values[:2]
+    found = program(jnp.asarray(np.stack(values)))
     return {name: np.asarray(column) for name, column in found.items()}
 
 

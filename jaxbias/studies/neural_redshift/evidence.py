@@ -15,6 +15,10 @@ class MissingError(LookupError):
     """The run holds nothing that could answer; the message says why, for a verdict."""
 
 
+class RoundingError(MissingError):
+    """Most of a group's networks cannot be measured; the rest would be a biased choice."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """Values of one measure over the networks of one group, degenerate ones left out."""
@@ -82,8 +86,8 @@ class Evidence:
         """The networks with the given labels.
 
         Raises:
-            MissingError: If there are none, the measure was not taken, or more than half
-                of them are degenerate: the rest would be a biased choice.
+            RoundingError: If more than half of them are degenerate.
+            MissingError: If there are none, or the measure was not taken.
         """
         chosen = self.rows(**where)
         label = ", ".join(f"{v}" for v in where.values())
@@ -93,7 +97,7 @@ class Evidence:
         if measure not in self.config.measures:
             raise MissingError(f"{measure} was not measured")
         if 2 * len(values) < chosen.sum():
-            raise MissingError(f"most networks with {label} are degenerate")
+            raise RoundingError(f"most networks with {label} are degenerate")
         return Sample(values.astype(np.float64))
 
     def grid(

@@ -95,7 +95,8 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
         layout="constrained",
     )
     every = np.concatenate([m.ravel() for m in means.values()])
-    low, high = np.nanmin(every), np.nanmax(every)
+    seen = every[~np.isnan(every)]
+    low, high = (seen.min(), seen.max()) if seen.size else (0.0, 1.0)
     if measure == "fourier":
         plane, noise = evidence.plane_and_noise()
         low, high = min(low, plane), max(high, noise)
