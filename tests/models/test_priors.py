@@ -120,6 +120,17 @@ def test_large_layers_fill_their_ball_to_the_edge():
     assert fits(count * (1 - share), stats.expon())
 
 
+def test_each_layer_of_a_network_has_a_radius_of_its_own():
+    weights = drawn("ball")
+    shares = []
+    for name in ("input_kernel", "output_kernel"):
+        layers = weights[name].reshape(40, -1)
+        count = layers.shape[1]
+        largest = np.sqrt((count + 2) / 3)
+        shares.append((np.linalg.norm(layers, axis=1) / largest) ** count)
+    assert abs(np.corrcoef(shares)[0, 1]) < 0.5
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_draw_is_infinite(family):
     """uniform(-1, 1) returns -1 itself once in 4 million draws."""

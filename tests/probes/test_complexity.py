@@ -1,4 +1,4 @@
-"""The measures together: options, degenerate functions, strategies, any network."""
+"""The measures together: degenerate functions, options, strategies, devices."""
 
 from functools import partial
 
@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax.sharding import PartitionSpec as P
 
 from jaxbias.models.mlp import MLP
@@ -23,10 +21,6 @@ from jaxbias.probes.complexity import (
     MeasureOptions,
     check,
     complexity,
-    default_strategy,
-    evaluate,
-    measure,
-    tile_for,
 )
 
 SIDE, BATCH = 16, 8
@@ -154,6 +148,10 @@ def test_both_infinities_at_once_read_nan():
     assert measured(values)["degenerate"].tolist() == [NON_FINITE]
 
 
+def test_rounding_is_a_thousand_float32_steps():
+    assert ROUNDING == pytest.approx(1.1920929e-4)
+
+
 @pytest.mark.parametrize("offset", [1.0, -250.0, 1e30])
 @pytest.mark.parametrize("share", [0.05, 0.8, 1.25, 20])
 def test_a_spread_within_rounding_is_not_measured(offset, share):
@@ -265,7 +263,7 @@ def test_options_reach_the_measures():
         degree=7,
         order="max",
         nodes="chebyshev",
-        levels=3,
+        levels=12,
         traversal="hilbert",
     )
     names = ("fourier", "chebyshev", "legendre", "lz78")
@@ -281,7 +279,7 @@ def test_options_reach_the_measures():
         left = np.concatenate([curve.T, curve + n])
         right = np.concatenate([curve[::-1, ::-1].T + 3 * n, curve + 2 * n])
         curve = np.concatenate([left, right], axis=1).T
-    levels = oracles.quantise(values.astype(np.float64), 3).ravel()
+    levels = oracles.quantise(values.astype(np.float64), 12).ravel()
     counts = set()
     for turned in (curve, curve.T):
         order = np.argsort(turned, axis=None)
@@ -363,112 +361,3 @@ def test_all_at_once_equals_one_by_one_and_eager_equals_compiled():
             exact = name in COUNTS or name == "degenerate"
             rtol = 0 if exact else 1e-5
             np.testing.assert_allclose(other[name], found[name], rtol=rtol)
-
-
-def bumps(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """A plain function of parameters and points; neither Flax nor a class."""
-    return jnp.tanh(x @ params["direction"]) + params["height"] * jnp.cos(5 * x[:, 0])
-
-
-def draw_bumps(key: jax.Array) -> dict[str, jax.Array]:
-    one, other = jax.random.split(key)
-    return {
-        "direction": jax.random.normal(one, (2,)),
-        "height": jax.random.uniform(other),
-    }
-
-
-def stacked_bumps(count: int, seed: int = 0) -> dict[str, jax.Array]:
-    return jax.vmap(draw_bumps)(jax.random.split(jax.random.key(seed), count))
-
-
-@pytest.mark.parametrize("tile", [1, 7, 64, 100, 255, 256, 10_000])
-def test_tiles_change_no_value(tile):
-    params = jax.tree.map(lambda leaf: leaf[0], stacked_bumps(1))
-    grid = grids.grid(SIDE)
-    found = evaluate(bumps, params, grid, tile)
-    x = np.asarray(grid, np.float64)
-    direction = np.asarray(params["direction"], np.float64)
-    expected = np.tanh(x @ direction) + float(params["height"]) * np.cos(5 * x[..., 0])
-    assert found.shape == (SIDE, SIDE)
-    np.testing.assert_allclose(found, expected, atol=2e-6)
-
-
-@settings(database=None, max_examples=200)
-@given(st.integers(1, 2**20), st.integers(1, 10**7))
-def test_tiles_are_even_and_fit_the_cache(width, points):
-    tile = tile_for(width, points)
-    most = max(64, 2**18 // width)
-    parts = -(-points // tile)
-    assert 1 <= tile <= min(most, points)
-    # As few as the limit allows, and less than one point of padding each.
-    assert parts == -(-points // most)
-    assert parts * tile - points < parts
-
-
-def test_any_function_with_stacked_parameters_is_measured():
-    grid = grids.grid(SIDE)
-    params = stacked_bumps(3)
-    found = measure(bumps, params, grid)
-    values = [
-        np.asarray(
-            evaluate(bumps, jax.tree.map(lambda leaf, i=i: leaf[i], params), grid, 256)
-        )
-        for i in range(3)
-    ]
-    expected = measured(*values)
-    assert set(found) == {*MEASURES, "degenerate"}
-    for name, array in found.items():
-        assert isinstance(array, np.ndarray) and array.shape == (3,)
-        np.testing.assert_allclose(array, expected[name], rtol=1e-5, err_msg=name)
-
-
-def test_parameters_may_be_drawn_from_a_key():
-    grid, names = grids.grid(SIDE), ("dct", "total_variation")
-    found = measure(
-        bumps, draw_bumps, grid, measures=names, key=jax.random.key(0), num_networks=4
-    )
-    stacked = measure(bumps, stacked_bumps(4), grid, measures=names)
-    for name in names:
-        np.testing.assert_allclose(found[name], stacked[name], rtol=1e-5)
-    assert len(set(found["dct"].tolist())) == 4
-
-
-@pytest.mark.parametrize("given", ["neither", "key", "number"])
-def test_drawing_needs_a_key_and_a_number(given):
-    known = {
-        "neither": {},
-        "key": {"key": jax.random.key(0)},
-        "number": {"num_networks": 2},
-    }[given]
-    with pytest.raises(ValueError, match="key= and num_networks="):
-        measure(bumps, draw_bumps, grids.grid(4), **known)
-
-
-def test_a_network_reads_the_same_bits_among_any_number():
-    grid, names = grids.grid(SIDE), ("fourier", "dct", "chebyshev")
-    params = stacked_bumps(5)
-    whole = measure(bumps, params, grid, measures=names, strategy="map")
-    for count in (1, 2):
-        some = jax.tree.map(lambda leaf, n=count: leaf[:n], params)
-        found = measure(bumps, some, grid, measures=names, strategy="map")
-        for name in names:
-            np.testing.assert_array_equal(found[name], whole[name][:count])
-
-
-def test_measuring_takes_options_and_a_strategy():
-    grid, params = grids.grid(SIDE), stacked_bumps(2)
-    run = partial(measure, bumps, params, grid, measures=("fourier",))
-    author = MeasureOptions(fourier_binning="author")
-    found = {
-        s: run(options=author, strategy=s)["fourier"] for s in ("map", "vmap", None)
-    }
-    assert default_strategy() == "map"
-    np.testing.assert_array_equal(found["map"], found[None])
-    np.testing.assert_allclose(found["map"], found["vmap"], rtol=1e-5)
-    exact = np.asarray(grid, np.float64)
-    for index, value in enumerate(found["map"]):
-        one = {n: np.asarray(leaf, np.float64)[index] for n, leaf in params.items()}
-        values = np.tanh(exact @ one["direction"])
-        values += one["height"] * np.cos(5 * exact[..., 0])
-        np.testing.assert_allclose(value, oracles.fourier_author(values), rtol=1e-5)
