@@ -220,7 +220,6 @@ def _open(
     Raises:
         UsageError: In every process, if process 0 cannot use the directory.
     """
-    refusal = directory = None
     try:
         directory = RunDirectory.open(
             options.out or default_directory(study, experiment, config),
@@ -231,19 +230,23 @@ def _open(
             writer=writer,
         )
     except UsageError as error:
-        refusal = error
-    state = int(directory.finished) if directory else refusal.exit_code
-    if options.distributed:
-        from jaxbias import devices
-
         # Otherwise the others would wait for a process 0 that has ended.
-        state = devices.as_the_writer_says(state)
-    if refusal:
-        raise refusal
+        _agreed(options, error.exit_code)
+        raise
+    state = _agreed(options, int(directory.finished))
     if state > 1:
         kind = BusyError if state == BusyError.exit_code else UsageError
         raise kind(f"{directory.path}: process 0 cannot use it, and says why")
     return directory, state == 1
+
+
+def _agreed(options: RunOptions, state: int) -> int:
+    """Process 0's state, in every process."""
+    if not options.distributed:
+        return state
+    from jaxbias import devices
+
+    return devices.as_the_writer_says(state)
 
 
 def _execute(

@@ -497,9 +497,19 @@ def test_every_option_reaches_the_experiment(command, runs):
 @pytest.mark.parametrize(
     ("error", "code", "line", "status"),
     [
-        (UsageError("the data is not there"), 2, "error: the data is not there", "failed"),
+        (
+            UsageError("the data is not there"),
+            2,
+            "error: the data is not there",
+            "failed",
+        ),
         (BusyError("x: in use"), 3, "error: x: in use", "failed"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command resumes", "interrupted"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted; the same command resumes",
+            "interrupted",
+        ),
         (
             OSError(errno.ENOSPC, "No space left on device", "here/a"),
             1,

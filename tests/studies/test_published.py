@@ -281,7 +281,9 @@ def falling(cell, scale):
 
 AGAINST_PAPER = {
     "relu-flat": swapped("relu", "tanh"),
-    "relu-variance": {"spread": lambda cell: 0.1 if cell.activation == "relu" else 0.01},
+    "relu-variance": {
+        "spread": lambda cell: 0.1 if cell.activation == "relu" else 0.01
+    },
     "relu-like-slight": {"share": falling},
     "tanh-rises-with-scale": swapped("relu", "tanh"),
     "tanh-rises-with-depth": swapped("relu", "tanh"),
@@ -416,7 +418,9 @@ def test_claims_on_activations_that_were_not_run_are_open(kept):
         allowed |= {"relu-flat", "relu-variance", "gating-raises-relu"}
     judged = {i for i in OF_PAPER if found[i] != "not judged"}
     assert judged <= allowed
-    found = outcomes(author(replace(AUTHOR, activations=kept[:1]), share=lambda c, s: 0))
+    found = outcomes(
+        author(replace(AUTHOR, activations=kept[:1]), share=lambda c, s: 0)
+    )
     judged = {i for i in OF_AUTHORS if found[i] != "not judged"}
     assert judged <= {f"author-heatmap-{kept[0]}"}
 
@@ -430,7 +434,9 @@ def test_short_spans_leave_trends_open():
 
 
 def test_one_value_of_a_control_shows_no_effect_of_it():
-    config = replace(PAPER, widths=(64,), priors=("glorot_uniform",), bias_ranges=(1.0,))
+    config = replace(
+        PAPER, widths=(64,), priors=("glorot_uniform",), bias_ranges=(1.0,)
+    )
     found = outcomes(paper(config))
     for name in ("width", "prior", "bias"):
         assert found[f"{name}-no-effect"] == "not judged"
