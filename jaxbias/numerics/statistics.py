@@ -17,8 +17,10 @@ class Correlation:
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation of two samples; NaN where one does not vary."""
+    """Pearson's correlation of two samples; NaN where one does not vary, or is empty."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if len(x) == 0:
+        return float("nan")
     # A constant minus its own mean is not exactly 0, so its variance does not tell.
     varies = np.ptp(x) > 0 and np.ptp(y) > 0
     x, y = x - x.mean(), y - y.mean()
