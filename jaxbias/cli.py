@@ -12,10 +12,12 @@ import importlib
 import io
 import json
 import logging
+import os
 import re
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -373,10 +375,30 @@ def guarded(action: Any) -> int:
     return 0
 
 
+def _end(action: Any) -> NoReturn:
+    """Call, and end the process with the exit code."""
+    try:
+        code = guarded(action)
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    jax = sys.modules.get("jax")
+    if code in (1, 130) and jax and jax.distributed.is_initialized():
+        from jaxbias import devices
+
+        # The others wait for this process, and JAX's own exit would wait for them.
+        with contextlib.suppress(KeyboardInterrupt):
+            devices.leave()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def run_study(study: str) -> None:
     """Entry point of `python -m experiments.STUDY`."""
     program = f"python -m experiments.{study}"
-    sys.exit(guarded(lambda: _run_study(study, sys.argv[1:], program)))
+    _end(lambda: _run_study(study, sys.argv[1:], program))
 
 
 def _main(argv: Sequence[str]) -> None:
@@ -396,4 +418,4 @@ def _main(argv: Sequence[str]) -> None:
 
 def main() -> None:
     """Entry point of the `jaxbias` command."""
-    sys.exit(guarded(lambda: _main(sys.argv[1:])))
+    _end(lambda: _main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """Which devices and processes a run has, and how it is spread over them."""
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def start(
             num_processes=cluster.num_processes,
             process_id=cluster.process_id,
         )
+
+
+def leave(seconds: float = 3.0) -> None:
+    """Leave a run of several processes; wait for the others no longer than this."""
+    waiting = threading.Thread(target=jax.distributed.shutdown, daemon=True)
+    waiting.start()
+    waiting.join(seconds)
 
 
 class CompileClock:

@@ -244,7 +244,10 @@ def test_presets_carry_the_published_settings():
     for name, presets in study.PRESETS.items():
         for config in presets.values():
             assert config.setting == name and config.width == 64 and config.seed == 0
-    paper, author = study.PRESETS["paper"]["quick"], study.PRESETS["author_code"]["quick"]
+    paper, author = (
+        study.PRESETS["paper"]["quick"],
+        study.PRESETS["author_code"]["quick"],
+    )
     assert (paper.prior, paper.resolution) == ("glorot_uniform", 64)
     assert (author.prior, author.resolution) == ("uniform", 300)
     assert (paper.fourier_binning, author.fourier_binning) == ("radial", "author")
@@ -430,9 +433,7 @@ def test_devices_do_not_change_a_bit(paper, num_devices):
 def test_inputs_of_other_dimensions_are_measured_on_the_full_grid(
     tmp_path, dimension, resolution
 ):
-    config = replace(
-        HEATMAPS, input_dim=dimension, resolution=resolution, n_networks=2
-    )
+    config = replace(HEATMAPS, input_dim=dimension, resolution=resolution, n_networks=2)
     run = finished(config, tmp_path / "run")
     table = run.read_table()
     assert not table["degenerate"].any() and len(table["network"]) == 16
@@ -448,9 +449,7 @@ ONE = {"network": 1}
 
 
 def test_inputs_of_many_dimensions_are_measured_on_random_planes(tmp_path):
-    config = replace(
-        HEATMAPS, input_dim=5, planes=3, depths=(2,), n_networks=2, seed=3
-    )
+    config = replace(HEATMAPS, input_dim=5, planes=3, depths=(2,), n_networks=2, seed=3)
     assert config.grid_dimension(16) == 2
     table = finished(config, tmp_path / "run").read_table()
     assert not table["degenerate"].any() and len(table["network"]) == 8

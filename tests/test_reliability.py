@@ -1,0 +1,334 @@
+"""Whole processes: killed, told to stop, out of disk, two at once, on many devices."""
+
+import hashlib
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxbias
+from jaxbias.files import TEMPORARY
+from jaxbias.runs import RunDirectory
+
+ROOT = Path(jaxbias.__file__).resolve().parents[1]
+PATIENCE = 120
+"""Seconds for what takes a few, on machines that do other things too."""
+
+# Twelve chunks or so, of a few hundredths of a second.
+OPTIONS = (
+    "--preset smoke --parts heatmaps --activations relu tanh --depths 1 2 "
+    "--weight-scales 1 4 --resolution 128 --width 8 --measures fourier --n-networks"
+).split()
+
+
+class Command:
+    """A command in a process of its own, on one CPU device unless told otherwise."""
+
+    def __init__(self, out, *options, networks=80, devices=1, hash_seed="0"):
+        self.out = Path(out)
+        argv = [*OPTIONS, str(networks), "--cpu-devices", str(devices), *options]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.neural_redshift", "--out", out, *argv],
+            env=os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                "PYTHONHASHSEED": hash_seed,
+                # Compiled programs are those of the process before.
+                "XDG_CACHE_HOME": str(jax.config.jax_compilation_cache_dir),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, condition):
+        """Look again and again until something is so, or the process has ended."""
+        limit = time.monotonic() + PATIENCE
+        while not condition() and self.process.poll() is None:
+            assert time.monotonic() < limit, "nothing happens"
+            time.sleep(0.002)
+        return self.process.poll() is None
+
+    def chunks(self):
+        return list((self.out / "chunks").glob("[!.]*.npz"))
+
+    def wait_for_chunks(self, count):
+        assert self.wait_for(lambda: len(self.chunks()) >= count), self.result()
+
+    def result(self):
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The files of a run that nothing happened to."""
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    code, text, err = Command(out).result()
+    assert (code, err) == (0, "")
+    assert "640 networks" in text and "2 reproduced" in text
+    return digests(out)
+
+
+def digests(out):
+    """A hash of each file; the manifest tells when and how often it was begun."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def assert_finished(out, undisturbed, *options, **settings):
+    """Run until done; the files are then those of an undisturbed run, and no others."""
+    code, _, err = Command(out, *options, **settings).result()
+    assert (code, err) == (0, "")
+    assert digests(out) == undisturbed
+    assert manifest(out)["status"] == "done" and not (out / "chunks").exists()
+
+
+def manifest(out):
+    return json.loads((out / "manifest.json").read_text())
+
+
+def assert_whole(out, undisturbed):
+    """Whatever stands under a final name can be used."""
+    if not (out / "manifest.json").exists():
+        return
+    run = RunDirectory.load(out)
+    for name in run.chunk_names():
+        chunk = run.load_chunk(name)
+        start, stop = map(int, name.split("-"))
+        assert chunk is not None and len(chunk["fourier"]) == stop - start
+    for name, digest in digests(out).items():
+        part_of_it = TEMPORARY in name or name == ".lock" or name.startswith("chunks")
+        assert part_of_it or digest == undisturbed[name], name
+
+
+# Killed
+
+
+def kill_at_a_random_moment(command, moment, chance):
+    """Kill while the process starts, while it computes, or while it writes results."""
+    if moment == "start":
+        time.sleep(chance.uniform(0.1, 1.5))
+    elif moment == "sweep":
+        there, more = len(command.chunks()), chance.randint(1, 3)
+        command.wait_for(lambda: len(command.chunks()) >= there + more)
+        time.sleep(chance.uniform(0, 0.04))
+    else:
+        command.wait_for((command.out / "results.parquet").exists)
+        time.sleep(chance.uniform(0, 0.4))
+    command.process.send_signal(signal.SIGKILL)
+    return command.result()[0]
+
+
+def assert_survives(tmp_path, undisturbed, moments, seed):
+    chance, codes, begun = random.Random(seed), [], 0
+    for moment in moments:
+        command = Command(tmp_path / "run")
+        codes.append(kill_at_a_random_moment(command, moment, chance))
+        assert_whole(tmp_path / "run", undisturbed)
+        begun += (tmp_path / "run" / "manifest.json").exists()
+    # A test in which every process was done before it was killed would show nothing.
+    assert codes.count(-signal.SIGKILL) >= len(moments) - 1
+    assert_finished(tmp_path / "run", undisturbed)
+    assert 1 < len(manifest(tmp_path / "run")["sessions"]) <= begun + 1
+
+
+def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(tmp_path, undisturbed):
+    moments = ["start", "sweep", "sweep", "results"]
+    assert_survives(tmp_path, undisturbed, moments, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_ten_times_a_run_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
+    moments = random.Random(seed).choices(["start", "sweep", "results"], [2, 6, 2], k=10)
+    # Once results are written nothing is left to sweep.
+    moments.sort(key=lambda moment: moment == "results")
+    assert_survives(tmp_path, undisturbed, moments, seed)
+
+
+# Told to stop
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_stops_a_run_that_the_same_command_resumes(
+    tmp_path, undisturbed, name
+):
+    out = tmp_path / "run"
+    command = Command(out)
+    command.wait_for_chunks(2)
+    began = time.monotonic()
+    command.process.send_signal(getattr(signal, name))
+    code, _, err = command.result()
+    assert time.monotonic() - began < 5
+    assert (code, err) == (130, "interrupted; the same command resumes\n")
+    assert manifest(out)["status"] == "interrupted"
+    assert len(command.chunks()) >= 2 and not (out / ".lock").exists()
+    assert_whole(out, undisturbed)
+    if name == "SIGTERM":
+        assert_finished(out, undisturbed)
+
+
+# Two at once
+
+
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path):
+    out = tmp_path / "run"
+    first = Command(out, networks=5000)
+    first.wait_for_chunks(1)
+    code, text, err = Command(out, networks=5000).result()
+    assert (code, text) == (3, "")
+    holder = f"in use by process {first.process.pid} on {socket.gethostname()}"
+    assert err == f"error: {out}: {holder}\n"
+    assert first.process.poll() is None, "the first had ended: nothing was tested"
+    first.process.send_signal(signal.SIGTERM)
+    assert first.result()[0] == 130
+
+
+# No room
+
+
+@pytest.mark.parametrize(
+    ("limit", "chunks", "file"),
+    [
+        (300, 2, "chunks"),
+        (7_000, 0, "results.parquet"),
+        pytest.param(40_000, 0, "results.csv", marks=pytest.mark.slow),
+    ],
+)
+def test_a_full_disk_is_one_line_and_what_was_written_stays(
+    tmp_path, undisturbed, limit, chunks, file
+):
+    out = tmp_path / "run"
+    command = Command(out)
+    if chunks:
+        command.wait_for_chunks(chunks)
+    resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    code, _, err = command.result()
+    assert code == 1
+    *earlier, last = err.splitlines()
+    assert last.startswith("error: File too large") and file in last
+    # Where even the manifest finds no room, that is said too.
+    assert all(line.startswith("WARNING: the end of the run") for line in earlier)
+    assert len(command.chunks()) >= max(chunks, 1)
+    assert not list(out.rglob(f"{TEMPORARY}*")) and not (out / ".lock").exists()
+    assert_whole(out, undisturbed)
+    assert_finished(out, undisturbed)
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/jaxbias-run"])
+def test_a_folder_that_cannot_be_is_refused(tmp_path, place):
+    out = tmp_path / place
+    if place == "a file":
+        out.write_text("mine")
+    elif not Path("/proc").exists():
+        pytest.skip("no /proc here")
+    code, text, err = Command(out).result()
+    assert (code, text) == (2, "")
+    assert err.startswith(f"error: {out}: ") and err.count("\n") == 1
+    assert place != "a file" or out.read_text() == "mine"
+
+
+# Other processes, devices and hosts
+
+
+@pytest.mark.parametrize(("devices", "hash_seed"), [(2, "1"), (4, "random")])
+def test_devices_and_hash_seeds_do_not_change_a_byte(
+    tmp_path, undisturbed, devices, hash_seed
+):
+    out = tmp_path / "run"
+    assert_finished(out, undisturbed, devices=devices, hash_seed=hash_seed)
+    assert manifest(out)["environment"]["device"]["devices"] == devices
+
+
+def test_other_devices_resume_to_the_same_bytes(tmp_path, undisturbed):
+    command = Command(tmp_path / "run", devices=2)
+    command.wait_for_chunks(3)
+    command.process.send_signal(signal.SIGKILL)
+    command.result()
+    assert_finished(tmp_path / "run", undisturbed, devices=4)
+
+
+def cluster(out, *options, **settings):
+    """The two processes of a run."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    argv = ("--distributed", "--num-processes", "2", "--coordinator")
+    argv += (f"localhost:{port}", "--process-id")
+    return [Command(out, *options, *argv, str(i), **settings) for i in range(2)]
+
+
+def chatter(err):
+    """What is left of the messages without those of JAX's transport."""
+    return "".join(
+        line for line in err.splitlines(keepends=True) if not line.startswith("[Gloo]")
+    )
+
+
+def test_two_processes_give_the_bytes_of_one(tmp_path, undisturbed):
+    out = tmp_path / "run"
+    writer, other = (command.result() for command in cluster(out))
+    assert (writer[0], chatter(writer[2])) == (0, "")
+    assert (other[0], other[1].replace("[Gloo]", ""), chatter(other[2])) == (
+        (0, other[1].replace("[Gloo]", ""), "")
+    )
+    assert "on 2 cpu devices" in writer[1] and "networks" not in other[1]
+    assert digests(out) == undisturbed
+    device = manifest(out)["environment"]["device"]
+    assert (device["processes"], device["devices"]) == (2, 2)
+    # Refused by the one that has the files, and so by both.
+    for code, text, err in (
+        command.result() for command in cluster(out, "--seed", "1")
+    ):
+        assert code == 2 and "networks" not in text
+        assert chatter(err).startswith("error: ") and chatter(err).count("\n") == 1
+    assert digests(out) == undisturbed
+
+
+def test_a_process_that_is_told_to_stop_does_not_wait_for_the_others(
+    tmp_path, undisturbed
+):
+    out = tmp_path / "run"
+    commands = cluster(out, networks=5000)
+    commands[0].wait_for_chunks(2)
+    began = time.monotonic()
+    commands[0].process.send_signal(signal.SIGTERM)
+    code, _, err = commands[0].result()
+    assert time.monotonic() - began < 10
+    assert code == 130
+    assert chatter(err).endswith("interrupted; the same command resumes\n")
+    # The other one cannot go on alone.
+    assert commands[1].result()[0] != 0
+    assert time.monotonic() - began < 60
+    assert manifest(out)["status"] == "interrupted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_killed_process_ends_the_run_and_one_process_resumes_it(
+    tmp_path, undisturbed, number
+):
+    out = tmp_path / "run"
+    commands = cluster(out)
+    commands[0].wait_for_chunks(2)
+    commands[number].process.send_signal(signal.SIGKILL)
+    # The others learn of it from a missing sign of life.
+    began = time.monotonic()
+    codes = [command.process.wait(timeout=200) for command in commands]
+    assert all(codes) and time.monotonic() - began < 150
+    assert_whole(out, undisturbed)
+    assert_finished(out, undisturbed)
