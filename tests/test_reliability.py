@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import pytest
@@ -33,6 +34,8 @@ OPTIONS = (
 class Command:
     """A command in a process of its own, on one CPU device unless told otherwise."""
 
+    started: ClassVar[list["Command"]] = []
+
     def __init__(self, out, *options, networks=80, devices=1, hash_seed="0"):
         self.out = Path(out)
         argv = [*OPTIONS, str(networks), "--cpu-devices", str(devices), *options]
@@ -50,6 +53,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(self)
 
     def wait_for(self, condition):
         """Look again and again until something is so, or the process has ended."""
@@ -65,9 +69,18 @@ class Command:
     def wait_for_chunks(self, count):
         assert self.wait_for(lambda: len(self.chunks()) >= count), self.result()
 
-    def result(self):
-        out, err = self.process.communicate(timeout=PATIENCE)
+    def result(self, seconds=PATIENCE):
+        out, err = self.process.communicate(timeout=seconds)
         return self.process.returncode, out, err
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test():
+    yield
+    while Command.started:
+        command = Command.started.pop()
+        command.process.kill()
+        command.result()
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +146,16 @@ def kill_at_a_random_moment(command, moment, chance):
     return command.result()[0]
 
 
-def assert_survives(tmp_path, undisturbed, moments, seed):
+def assert_survives(tmp_path, undisturbed, moments, seed, **settings):
     chance, codes, begun = random.Random(seed), [], 0
     for moment in moments:
-        command = Command(tmp_path / "run")
+        command = Command(tmp_path / "run", **settings)
         codes.append(kill_at_a_random_moment(command, moment, chance))
         assert_whole(tmp_path / "run", undisturbed)
         begun += (tmp_path / "run" / "manifest.json").exists()
     # A test in which every process was done before it was killed would show nothing.
     assert codes.count(-signal.SIGKILL) >= len(moments) - 1
-    assert_finished(tmp_path / "run", undisturbed)
+    assert_finished(tmp_path / "run", undisturbed, **settings)
     assert 1 < len(manifest(tmp_path / "run")["sessions"]) <= begun + 1
 
 
@@ -151,15 +164,23 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(tmp_path, undisturb
     assert_survives(tmp_path, undisturbed, moments, seed=1)
 
 
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """The files of a run of five times as many chunks."""
+    out = tmp_path_factory.mktemp("longer") / "run"
+    assert Command(out, networks=400).result()[0] == 0
+    return digests(out)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_ten_times_a_run_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
+def test_killed_ten_times_a_run_ends_with_the_same_bytes(tmp_path, longer, seed):
     moments = random.Random(seed).choices(
         ["start", "sweep", "results"], [2, 6, 2], k=10
     )
     # Once results are written nothing is left to sweep.
     moments.sort(key=lambda moment: moment == "results")
-    assert_survives(tmp_path, undisturbed, moments, seed)
+    assert_survives(tmp_path, longer, moments, seed, networks=400)
 
 
 # Told to stop
@@ -326,7 +347,7 @@ def test_a_killed_process_ends_the_run_and_one_process_resumes_it(
     commands[number].process.send_signal(signal.SIGKILL)
     # The others learn of it from a missing sign of life.
     began = time.monotonic()
-    codes = [command.process.wait(timeout=200) for command in commands]
+    codes = [command.result(seconds=200)[0] for command in commands]
     assert all(codes) and time.monotonic() - began < 150
     assert_whole(out, undisturbed)
     assert_finished(out, undisturbed)
