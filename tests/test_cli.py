@@ -448,6 +448,25 @@ def test_the_default_folder_is_the_same_for_the_same_settings(command, runs, tmp
     assert tmp_path / found == first
 
 
+def test_the_default_folder_is_the_same_in_every_process():
+    code = (
+        "from jaxbias import cli\n"
+        "from jaxbias.studies.neural_redshift.random_networks import PAPER\n"
+        "print(cli.default_directory('neural_redshift', 'random-networks', PAPER))\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+
+
 def test_every_option_reaches_the_experiment(command, runs):
     argv = (
         "--parts heatmaps width --activations sine jax.nn.softplus --variants gated "

@@ -263,7 +263,7 @@ def test_padding_is_evaluated_and_dropped(table):
         assert_same(chunk, {k: v[start:stop] for k, v in table.items()})
 
 
-@pytest.mark.parametrize("together", [1, 12])
+@pytest.mark.parametrize("together", [1, 12, 20])
 def test_one_trace_serves_all_chunks_of_a_program(table, together):
     work, store = Work(num_devices=2, piece=4), Memory()
     work.sweep(store=store, together=together)
