@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, TypeAlias
 
 import jax
@@ -255,6 +255,8 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Measure the complexity of any network: a pure function of parameters and inputs.
 
+    Calls with the same functions, options and shapes compile once.
+
     Args:
         apply: `apply(params, points)` gives one number for each row of points.
         params: The parameters of the networks, stacked along a leading axis of every
@@ -273,22 +275,53 @@ def measure(
     Raises:
         ValueError: If `params` is a function and `key` or `num_networks` is missing.
     """
-    strategy = strategy or default_strategy()
-    tile = tile_for(64, int(np.prod(grid.shape[:-1])))
     if callable(params):
         if key is None or num_networks is None:
             raise ValueError("a function of a key needs key= and num_networks=")
         sources, draw = jax.random.split(key, num_networks), params
     else:
-        sources, draw = params, lambda given: given
+        sources, draw = params, None
+    parts = (
+        apply,
+        draw,
+        tuple(measures),
+        options or MeasureOptions(),
+        strategy or default_strategy(),
+    )
+    try:
+        compiled = _kept_program(*parts)
+    except TypeError:
+        # A method of what has no hash: nothing to find it again by.
+        compiled = _program(*parts)
+    return jax.device_get(compiled(sources, grid))
 
-    def run(sources: Params) -> dict[str, Array]:
-        values = over(
-            strategy, lambda source: evaluate(apply, draw(source), grid, tile)
-        )(sources)
-        return complexity(values, measures=measures, options=options, strategy=strategy)
 
-    return jax.device_get(jax.jit(run)(sources))
+def _program(
+    apply: Predict,
+    draw: Callable[[RandomKey], Params] | None,
+    measures: tuple[str, ...],
+    options: MeasureOptions,
+    strategy: Strategy,
+) -> Callable:
+    """The program of `measure`."""
+
+    def run(sources: Params, grid: Array) -> dict[str, Array]:
+        tile = tile_for(64, int(np.prod(grid.shape[:-1])))
+
+        def values(source: Params) -> Array:
+            return evaluate(apply, draw(source) if draw else source, grid, tile)
+
+        return complexity(
+            over(strategy, values)(sources),
+            measures=measures,
+            options=options,
+            strategy=strategy,
+        )
+
+    return jax.jit(run)
+
+
+_kept_program = lru_cache(maxsize=64)(_program)
 
 
 def default_strategy() -> Strategy:

@@ -65,6 +65,13 @@ def test_sine_error_is_as_stated(how):
     assert np.abs(found - np.sin(multiples.astype(np.float64))).max() < 1.4e-7
 
 
+def test_sine_stays_bounded_where_floats_are_coarse():
+    x = np.geomspace(2e5, 3e38, 10_000).astype(np.float32)
+    for sign in (1, -1):
+        found = np.asarray(activations._sine_cpu(jnp.asarray(sign * x)))
+        assert np.all(np.abs(found) <= 1.0001)
+
+
 def test_sine_keeps_the_relative_error_of_small_angles():
     x = np.logspace(-37, -2, 400).astype(np.float32)
     found = np.asarray(ACTIVATIONS["sine"](jnp.asarray(x)), np.float64)

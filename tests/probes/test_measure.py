@@ -129,3 +129,36 @@ def test_measuring_takes_options_and_a_strategy():
         one = jax.tree.map(lambda leaf, i=index: leaf[i], params)
         expected = oracles.fourier_author(exact_bumps(one))
         np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_calls_with_the_same_functions_trace_once():
+    traces = []
+
+    class Counted:
+        def apply(self, params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+            traces.append(x.shape)
+            return bumps(params, x)
+
+    # Each look at a method makes another object; they are equal.
+    net, grid = Counted(), grids.grid(SIDE)
+    first = measure(net.apply, stacked_bumps(2), grid, measures=["dct"])
+    count = len(traces)
+    again = measure(net.apply, stacked_bumps(2, 1), grid, measures=("dct",))
+    assert len(traces) == count > 0
+    assert not np.any(first["dct"] == again["dct"])
+    measure(net.apply, stacked_bumps(2), grid, measures=["fourier"])
+    assert len(traces) > count
+
+
+def test_a_network_without_a_hash_is_measured():
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+        apply = staticmethod(bumps)
+
+        def method(self, params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+            return bumps(params, x)
+
+    grid, params = grids.grid(SIDE), stacked_bumps(2)
+    found = measure(Unhashable().method, params, grid, measures=["dct"])
+    known = measure(bumps, params, grid, measures=["dct"])
+    np.testing.assert_array_equal(found["dct"], known["dct"])
