@@ -228,7 +228,7 @@ def cases(only: str) -> list[Case]:
     variants = [
         Case(activation=a, variant=v) for v in VARIANTS for a in ("relu", "tanh")
     ]
-    large = [Case(activation=a, resolution=300, networks=16) for a in ("relu", "tanh")]
+    large = [Case(activation=a, resolution=300, networks=64) for a in ("relu", "tanh")]
     parts = {
         "depth4": depth4,
         "depths": others,

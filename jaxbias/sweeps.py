@@ -137,6 +137,7 @@ def even_piece(counts: Sequence[int], most: int) -> int:
 
     One size for all means that each program is compiled for one shape.
     """
+    most = min(most, max(counts))
     sizes = np.arange(max(1, most // 2), most + 1)
     blocks = np.asarray(counts)[:, None]
     padded = (-(-blocks // sizes) * sizes).sum(axis=0)
