@@ -92,16 +92,13 @@ SYMBOLIC: dict[str, SymbolMeasure] = {
 }
 """Measures of the quantised values as a sequence. To add one, add a line."""
 
-MEASURES = (
-    "fourier",
-    "dct",
-    "chebyshev",
-    "legendre",
-    "lz76",
-    "lz78",
-    "lzw",
-    "total_variation",
+_IN_ORDER = (
+    *("fourier", "dct", "chebyshev", "legendre"),
+    *("lz76", "lz78", "lzw", "total_variation"),
 )
+
+MEASURES = tuple(dict.fromkeys((*_IN_ORDER, *SMOOTH, *SYMBOLIC)))
+"""All measures, in the order of the tables' columns; what you add comes last."""
 
 
 def check(measures: Sequence[str], resolution: int, options: MeasureOptions) -> None:

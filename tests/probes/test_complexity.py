@@ -14,6 +14,7 @@ from jaxbias.models.priors import PRIORS, draw, scale
 from jaxbias.numerics import grids
 from jaxbias.numerics.fourier import fourier
 from jaxbias.numerics.polynomials import DegreeError, polynomial_order
+from jaxbias.probes import complexity as probes
 from jaxbias.probes.complexity import (
     DEGENERATE,
     MEASURES,
@@ -217,7 +218,8 @@ def test_a_dead_network_is_constant():
     [
         ("relu", 1e30, NON_FINITE),
         ("gelu", 1e30, NON_FINITE),
-        ("sine", 1e30, NON_FINITE),
+        # Bounded, as the library's own.
+        ("sine", 1e30, 0),
         ("tanh", 1e30, 0),
         ("sigmoid", 1e30, 0),
         ("relu", 1e-30, CONSTANT),
@@ -361,3 +363,9 @@ def test_all_at_once_equals_one_by_one_and_eager_equals_compiled():
             exact = name in COUNTS or name == "degenerate"
             rtol = 0 if exact else 1e-5
             np.testing.assert_allclose(other[name], found[name], rtol=rtol)
+
+
+def test_every_measure_has_a_column_in_the_published_order():
+    assert set(MEASURES) == {*probes.SMOOTH, *probes.SYMBOLIC}
+    assert MEASURES[:2] == ("fourier", "dct")
+    assert MEASURES[7] == "total_variation"

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.numerics.statistics import bootstrap_correlation
+from jaxbias.probes.complexity import MEASURES
 from jaxbias.runs import RunDirectory, write_atomic
 from jaxbias.studies.neural_redshift.evidence import Evidence, MissingError
 from jaxbias.studies.neural_redshift.published import author_heatmaps
@@ -123,7 +124,9 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
     if np.isnan(every).any():
         grey = " (grey: most networks differ from a constant by rounding alone)"
     figure.supxlabel(f"hidden layers{grey}")
-    figure.colorbar(image, ax=panels[:rows].ravel().tolist(), label=LABELS[measure])
+    figure.colorbar(
+        image, ax=panels[:rows].ravel().tolist(), label=LABELS.get(measure, measure)
+    )
     return figure
 
 
@@ -143,7 +146,7 @@ def curves(evidence: Evidence) -> Figure:
         layout="constrained",
     )
     for row, measure in zip(panels, measures, strict=True):
-        row[0].set_ylabel(LABELS[measure])
+        row[0].set_ylabel(LABELS.get(measure, measure))
         for panel, variant in zip(row, config.variants, strict=True):
             for activation in config.activations:
                 where = {"variant": variant, "depth": config.curve_depth}
@@ -214,7 +217,7 @@ def controls(evidence: Evidence) -> Figure:
         layout="constrained",
     )
     for row, measure in zip(panels, measures, strict=True):
-        row[0].set_ylabel(LABELS[measure])
+        row[0].set_ylabel(LABELS.get(measure, measure))
         for panel, part in zip(row, parts, strict=True):
             label, values = CONTROLS[part]
             _control(panel, evidence, measure, label, getattr(config, values))
@@ -266,7 +269,7 @@ def _control(
 
 def agreement(evidence: Evidence) -> Figure:
     """Every measure against every other: a point a network, and the correlations."""
-    names = [m for m in LABELS if m in evidence.config.measures]
+    names = sorted(evidence.config.measures, key=MEASURES.index)
     chosen = evidence.rows(variant=None, width=None, prior=None, bias_range=None)
     chosen &= ~evidence.columns["degenerate"]
     data = {name: evidence.columns[name][chosen] for name in names}
@@ -288,7 +291,7 @@ def agreement(evidence: Evidence) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             if i == j:
-                text = LABELS[first].replace("(", "").replace(")", "")
+                text = LABELS.get(first, first).replace("(", "").replace(")", "")
                 _centred(panel, text.replace(" ", "\n"))
             elif i > j:
                 panel.scatter(
