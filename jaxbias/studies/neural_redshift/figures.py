@@ -60,6 +60,11 @@ def _colour(evidence: Evidence, activation: str) -> str:
     return OTHERS[extra.index(activation) % len(OTHERS)]
 
 
+def _label(measure: str) -> str:
+    """A measure's name in figures; one that a user added is called as it is."""
+    return LABELS.get(measure, measure)
+
+
 def _show_heatmap(
     axes: Axes, means: np.ndarray, scales: list[float], depths: list[int], **colour: Any
 ) -> Any:
@@ -124,9 +129,7 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
     if np.isnan(every).any():
         grey = " (grey: most networks differ from a constant by rounding alone)"
     figure.supxlabel(f"hidden layers{grey}")
-    figure.colorbar(
-        image, ax=panels[:rows].ravel().tolist(), label=LABELS.get(measure, measure)
-    )
+    figure.colorbar(image, ax=panels[:rows].ravel().tolist(), label=_label(measure))
     return figure
 
 
@@ -146,7 +149,7 @@ def curves(evidence: Evidence) -> Figure:
         layout="constrained",
     )
     for row, measure in zip(panels, measures, strict=True):
-        row[0].set_ylabel(LABELS.get(measure, measure))
+        row[0].set_ylabel(_label(measure))
         for panel, variant in zip(row, config.variants, strict=True):
             for activation in config.activations:
                 where = {"variant": variant, "depth": config.curve_depth}
@@ -217,7 +220,7 @@ def controls(evidence: Evidence) -> Figure:
         layout="constrained",
     )
     for row, measure in zip(panels, measures, strict=True):
-        row[0].set_ylabel(LABELS.get(measure, measure))
+        row[0].set_ylabel(_label(measure))
         for panel, part in zip(row, parts, strict=True):
             label, values = CONTROLS[part]
             _control(panel, evidence, measure, label, getattr(config, values))
@@ -291,7 +294,7 @@ def agreement(evidence: Evidence) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             if i == j:
-                text = LABELS.get(first, first).replace("(", "").replace(")", "")
+                text = _label(first).replace("(", "").replace(")", "")
                 _centred(panel, text.replace(" ", "\n"))
             elif i > j:
                 panel.scatter(
