@@ -31,7 +31,7 @@ from jaxbias import devices, rng, sweeps
 from jaxbias.models.priors import PRIORS, Prior, scale
 from jaxbias.probes.complexity import complexity, default_strategy
 from jaxbias.studies.neural_redshift import cells
-from jaxbias.studies.neural_redshift.random_networks import PRESETS, Config
+from jaxbias.studies.neural_redshift.config import PRESETS, Config
 
 ACTIVATIONS = ("relu", "gelu", "tanh", "gaussian", "sine")
 VARIANTS = ("layer_norm", "residual", "gated")

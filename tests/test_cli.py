@@ -451,7 +451,7 @@ def test_the_default_folder_is_the_same_for_the_same_settings(command, runs, tmp
 def test_the_default_folder_is_the_same_in_every_process():
     code = (
         "from jaxbias import cli\n"
-        "from jaxbias.studies.neural_redshift.random_networks import PAPER\n"
+        "from jaxbias.studies.neural_redshift.config import PAPER\n"
         "print(cli.default_directory('neural_redshift', 'random-networks', PAPER))\n"
     )
     found = {

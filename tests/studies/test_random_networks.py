@@ -19,6 +19,7 @@ from jaxbias.probes.complexity import MEASURES
 from jaxbias.runs import RunDirectory, UsageError
 from jaxbias.studies.neural_redshift import cells, published
 from jaxbias.studies.neural_redshift import random_networks as study
+from jaxbias.studies.neural_redshift.config import PARTS
 from jaxbias.terminal import Reporter
 
 SMALL = dict(
@@ -401,7 +402,7 @@ def test_networks_of_a_run_differ_from_one_another(base):
         {"depths": (2, 4, 1)},
         {"weight_scales": (4.0, 2.0, 1.0)},
         {"n_networks": 7},
-        {"parts": study.PARTS},
+        {"parts": PARTS},
         {"measures": MEASURES},
         {"controls": ("gelu",)},
     ],
@@ -524,7 +525,7 @@ def test_a_run_of_nothing_but_constants_ends_well(tmp_path):
         variants=("plain", "layer_norm", "gated"),
         n_networks=5,
         measures=("fourier", "lz76"),
-        parts=tuple(part for part in study.PARTS if part != "unbiased"),
+        parts=tuple(part for part in PARTS if part != "unbiased"),
     )
     run = finished(config, tmp_path / "run")
     assert run.read_table()["degenerate"].all()

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxbias.numerics import grids
 from jaxbias.numerics.fourier import fourier
-from jaxbias.studies.neural_redshift.random_networks import Config
+from jaxbias.studies.neural_redshift.config import Config
 
 
 class MissingError(LookupError):

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from jaxbias.numerics.statistics import bootstrap_correlation
 from jaxbias.probes.complexity import MEASURES
 from jaxbias.runs import RunDirectory, write_atomic
+from jaxbias.studies.neural_redshift.config import AUTHOR_AMPLITUDES
 from jaxbias.studies.neural_redshift.evidence import Evidence, MissingError
 from jaxbias.studies.neural_redshift.published import author_heatmaps
-from jaxbias.studies.neural_redshift.random_networks import AUTHOR_AMPLITUDES
 
 COLOURS = {
     "relu": "#1f77b4",

@@ -6,8 +6,8 @@ from importlib import resources
 
 from jaxbias.ledger import Entry, judge_all
 from jaxbias.studies.neural_redshift import rules
+from jaxbias.studies.neural_redshift.config import AUTHOR_AMPLITUDES
 from jaxbias.studies.neural_redshift.evidence import Evidence
-from jaxbias.studies.neural_redshift.random_networks import AUTHOR_AMPLITUDES
 
 READING_ERROR = 0.005
 """Of the decoded pictures: a step of the colour map, and rounding."""
