@@ -1,6 +1,7 @@
 """Strict settings for every test: what JAX would let pass silently is an error."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from jaxtyping import install_import_hook
 
 # Shape annotations are checked at every call, in tests alone.
 install_import_hook("jaxbias", "beartype.beartype")
+
+# A shell starts background jobs deaf to SIGINT, and the runs that tests start inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A test that spreads work over devices has four of them, whatever the machine.
 jax.config.update("jax_num_cpu_devices", 4)
