@@ -28,8 +28,9 @@ from jax.sharding import Mesh
 
 from benchmarks import machine
 from jaxbias import devices, rng, sweeps
+from jaxbias.lanes import default_strategy
 from jaxbias.models.priors import PRIORS, Prior, scale
-from jaxbias.probes.complexity import complexity, default_strategy
+from jaxbias.probes.complexity import complexity
 from jaxbias.studies.neural_redshift import cells
 from jaxbias.studies.neural_redshift.config import PRESETS, Config
 

@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -28,8 +28,14 @@ from typing import Any, Literal, NoReturn
 from jaxbias.runs import BusyError, RunDirectory, UsageError, environment
 from jaxbias.terminal import Reporter
 
-STUDIES = {"neural_redshift": "jaxbias.studies.neural_redshift"}
-"""Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT."""
+STUDIES = {
+    "neural_redshift": "jaxbias.studies.neural_redshift",
+    "generative_augmentation": "jaxbias.studies.generative_augmentation",
+}
+"""Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT.
+
+An experiment's module has Config, PRESETS (configurations by preset; by setting and
+preset where Config has a field `setting`), check_values, check and run."""
 
 PRESETS = ("smoke", "quick", "paper")
 
@@ -73,18 +79,23 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _defaults(module: ModuleType, argv: Sequence[str]) -> tuple[str, Any]:
-    """Find the preset and, from it and the setting, the defaults of all options."""
+    """Find the preset and, from it and the setting if there are several, the defaults."""
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", default="quick")
-    parser.add_argument("--setting", default=next(iter(module.PRESETS)))
+    several = any(field.name == "setting" for field in fields(module.Config))
+    if several:
+        parser.add_argument("--setting", default=next(iter(module.PRESETS)))
     # The full parser reports what is wrong with the rest.
     known, _ = parser.parse_known_args(argv)
-    if known.setting not in module.PRESETS:
-        choices = ", ".join(module.PRESETS)
-        raise UsageError(f"--setting: one of {choices}; got {known.setting!r}")
+    presets = module.PRESETS
+    if several:
+        if known.setting not in presets:
+            choices = ", ".join(presets)
+            raise UsageError(f"--setting: one of {choices}; got {known.setting!r}")
+        presets = presets[known.setting]
     if known.preset not in PRESETS:
         raise UsageError(f"--preset: one of {', '.join(PRESETS)}; got {known.preset!r}")
-    return known.preset, module.PRESETS[known.setting][known.preset]
+    return known.preset, presets[known.preset]
 
 
 _STYLING = re.compile(r"\x1b\[[0-9;]*m")

@@ -85,7 +85,7 @@ def spread(function: Callable, mesh: Mesh, *, replicated: int = 0) -> Callable:
     """Compile a function of arrays with a leading axis of networks for a mesh.
 
     Each device runs `function` on its share of the networks, whose number must be a
-    multiple of the number of devices. Inside, `probes.complexity.over` says how a device
+    multiple of the number of devices. Inside, `lanes.over` says how a device
     goes over its share.
 
     Args:

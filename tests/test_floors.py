@@ -17,6 +17,8 @@ FLOORS = {
     "terminal": 0.0,
     "rng": 0.1,
     "devices": 0.1,
+    "lanes": 0.1,
+    "settings": 0.1,
     "tables": 0.1,
     "manifest": 0.1,
     "runs": 0.2,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxbias.arrays import Params, Predict, RandomKey
+from jaxbias.lanes import Strategy, default_strategy, over
 from jaxbias.numerics import lempel_ziv, sequences
 from jaxbias.numerics.fourier import dct, fourier
 from jaxbias.numerics.polynomials import (
@@ -22,8 +23,6 @@ from jaxbias.numerics.polynomials import (
     polynomial_order,
 )
 from jaxbias.numerics.total_variation import total_variation
-
-Strategy = Literal["map", "vmap"]
 
 ROUNDING = 1e3 * float(np.finfo(np.float32).eps)
 """Smallest spread, as a share of the largest value, that is not taken for rounding."""
@@ -148,25 +147,6 @@ def _one_grid(
         "flag": flag,
         "symbols": sequences.traverse(symbols, options.traversal),
     }
-
-
-def over(strategy: Strategy, function: Callable) -> Callable:
-    """Apply a function to each entry of the leading axis, one by one or all at once.
-
-    On a CPU one by one is faster (each function's arrays stay in cache) and gives the
-    same bits whatever the number of functions; on a GPU or TPU all at once is.
-    """
-    if strategy == "vmap":
-        return jax.vmap(function)
-
-    def one_by_one(entries: Params) -> Params:
-        if jax.tree.leaves(entries)[0].shape[0] != 1:
-            return lax.map(function, entries)
-        # XLA unrolls a loop of one pass and then rounds differently: make it two.
-        twice = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), entries)
-        return jax.tree.map(lambda leaf: leaf[:1], lax.map(function, twice))
-
-    return one_by_one
 
 
 def complexity(
@@ -319,8 +299,3 @@ def _program(
 
 
 _kept_program = lru_cache(maxsize=64)(_program)
-
-
-def default_strategy() -> Strategy:
-    """The faster way to go over networks on the default backend."""
-    return "map" if jax.default_backend() == "cpu" else "vmap"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxbias.lanes import default_strategy
 from jaxbias.numerics import grids
 from jaxbias.probes.complexity import (
     MEASURES,
     MeasureOptions,
-    default_strategy,
     evaluate,
     measure,
     tile_for,

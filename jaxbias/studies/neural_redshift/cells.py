@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias import rng, sweeps
+from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.mlp import MLP, VARIANTS, pad_hidden
 from jaxbias.models.priors import PRIORS, Prior, draw, scale
@@ -239,7 +239,7 @@ class Programs:
 
         def run(key: RandomKey, networks: Array) -> Params:
             keys = rng.member_keys(key, networks)
-            return probes.over(probes.default_strategy(), one)(keys)
+            return lanes.over(lanes.default_strategy(), one)(keys)
 
         return sweeps.spread(run, self.mesh, replicated=1)
 
@@ -277,7 +277,7 @@ class Programs:
             factors: Array,
         ) -> Array:
             each = lambda given: one(depth, activation, grid, *given)  # noqa: E731
-            return probes.over(probes.default_strategy(), each)((params, factors))
+            return lanes.over(lanes.default_strategy(), each)((params, factors))
 
         return sweeps.spread(run, self.mesh, replicated=3)
 
@@ -288,7 +288,7 @@ class Programs:
             probes.complexity,
             measures=self.config.measures,
             options=options(self.config),
-            strategy=probes.default_strategy(),
+            strategy=lanes.default_strategy(),
         )
 
         def run(values: Array) -> dict[str, Array]:

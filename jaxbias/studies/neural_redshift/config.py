@@ -5,10 +5,11 @@ Nothing here loads JAX: the command line reads its options before any device sta
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jaxbias.runs import UsageError
+from jaxbias.settings import at_most, check_seed, positive, refuse_repeats
 
 Setting = Literal["paper", "author_code"]
 Part = Literal[
@@ -179,46 +180,16 @@ PRESETS: Mapping[str, Mapping[str, Config]] = {
 """Defaults by setting and preset."""
 
 
-SMALLEST, LARGEST = 1e-37, 1e38
-"""Numbers that float32 holds with all its digits."""
-
-
-def _positive(config: Config, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        for one in value if isinstance(value, tuple) else (value,):
-            # Written so that NaN fails too.
-            if not SMALLEST <= one <= LARGEST:
-                limits = f"{SMALLEST:g} to {LARGEST:g}" if one > 0 else "> 0"
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option}: must be {limits}, got {one}")
-
-
-def _at_most(config: Config, **limits: int) -> None:
-    for name, most in limits.items():
-        value = getattr(config, name)
-        largest = max(value) if isinstance(value, tuple) else value
-        if largest > most:
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option}: must be at most {most}, got {largest}")
-
-
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
-    for name, value in asdict(config).items():
-        if isinstance(value, tuple | list):
-            option = name.replace("_", "-")
-            if not value:
-                raise UsageError(f"--{option}: at least one value is needed")
-            if len(set(value)) < len(value):
-                raise UsageError(f"--{option}: the same value twice")
-    _positive(
+    refuse_repeats(config)
+    positive(
         config,
         *("weight_scales", "depths", "width", "n_networks", "curve_depth"),
         *("control_scales", "control_depth", "widths", "bias_ranges", "input_dim"),
         *("planes", "prefactor", "gaussian_width"),
     )
-    _at_most(
+    at_most(
         config,
         depths=1000,
         curve_depth=1000,
@@ -232,8 +203,7 @@ def check_values(config: Config) -> None:
         planes=1000,
         levels=256,
     )
-    if not 0 <= config.seed < 2**32:
-        raise UsageError(f"--seed: must be 0 to 4294967295, got {config.seed}")
+    check_seed(config)
     for option, least in (("resolution", 4), ("levels", 2)):
         value = getattr(config, option)
         if value < least:

@@ -1,0 +1,68 @@
+"""Checks of an experiment's options that every experiment needs; none loads JAX.
+
+Each raises `UsageError` with one line that names the option as it is typed.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from jaxbias.files import UsageError
+
+SMALLEST, LARGEST = 1e-37, 1e38
+"""Numbers that float32 holds with all its digits."""
+
+SEEDS = 2**32
+
+
+def option(field: str) -> str:
+    """A field of a configuration as it is typed: --weight-scales."""
+    return f"--{field.replace('_', '-')}"
+
+
+def _each(config: Any, field: str) -> tuple:
+    value = getattr(config, field)
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def refuse_repeats(config: Any) -> None:
+    """Refuse empty lists, and lists that hold a value twice."""
+    for field, value in asdict(config).items():
+        if isinstance(value, tuple | list):
+            if not value:
+                raise UsageError(f"{option(field)}: at least one value is needed")
+            if len(set(value)) < len(value):
+                raise UsageError(f"{option(field)}: the same value twice")
+
+
+def positive(config: Any, *fields: str) -> None:
+    """Refuse what is not a number above 0 that float32 holds."""
+    for field in fields:
+        for one in _each(config, field):
+            # Written so that NaN fails too.
+            if not SMALLEST <= one <= LARGEST:
+                limits = f"{SMALLEST:g} to {LARGEST:g}" if one > 0 else "> 0"
+                raise UsageError(f"{option(field)}: must be {limits}, got {one}")
+
+
+def at_least(config: Any, **limits: float) -> None:
+    """Refuse what is below its limit, NaN and infinity."""
+    for field, least in limits.items():
+        for one in _each(config, field):
+            if not least <= one <= LARGEST:
+                raise UsageError(f"{option(field)}: must be >= {least:g}, got {one}")
+
+
+def at_most(config: Any, **limits: float) -> None:
+    """Refuse what is above its limit."""
+    for field, most in limits.items():
+        largest = max(_each(config, field), default=most)
+        if largest > most:
+            raise UsageError(f"{option(field)}: must be at most {most}, got {largest}")
+
+
+def check_seed(config: Any) -> None:
+    """Refuse a seed that is not a 32-bit number."""
+    if not 0 <= config.seed < SEEDS:
+        raise UsageError(f"--seed: must be 0 to {SEEDS - 1}, got {config.seed}")

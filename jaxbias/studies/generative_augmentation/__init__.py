@@ -1,0 +1,13 @@
+"""Generative data augmentation (Zheng, Wu and Li, NeurIPS 2023): when generated data help."""
+
+TITLE = "Toward Understanding Generative Data Augmentation: when generated data help"
+
+EXPERIMENTS = {
+    "gaussian-mixture": (
+        "jaxbias.studies.generative_augmentation.gaussian_mixture",
+        "the paper's Figure 1: gap, losses, exact law and bound on a Gaussian mixture",
+    ),
+}
+"""Experiments by name: the module that has Config, PRESETS and run, and one line."""
+
+DEFAULT = "gaussian-mixture"

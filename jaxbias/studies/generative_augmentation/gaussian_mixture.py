@@ -1,0 +1,40 @@
+"""Gaussian mixture: what generated points do to a classifier's gap, losses and bound.
+
+Two Gaussian classes, a handful of real points, a generator fitted to them, gamma times as
+many generated points, and a linear classifier on all of them: the paper's Figure 1, by its
+exact law, by a sampler of sufficient statistics and by drawing every point.
+"""
+
+from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.studies.generative_augmentation.config import PRESETS, Config, check_values
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    check_values(config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Simulate, judge and draw the figures; resumes what is already there."""
+    import jax
+
+    from jaxbias import devices, sweeps
+    from jaxbias.studies.generative_augmentation import simulation
+
+    mesh = devices.mesh()
+    blocks = simulation.blocks(config, jax.random.key(config.seed), mesh)
+    points = sum(map(len, config.groups().values()))
+    reporter.say(
+        f"{points} points, {config.n_trials:,} trials of each by "
+        f"{' and '.join(config.sampler)} sampling, "
+        f"on {mesh.size} {jax.devices()[0].platform} devices"
+    )
+    with reporter.progress(f"batches of {simulation.BATCH} trials") as progress:
+        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    if not devices.is_writer():
+        return
+    columns = simulation.table(config, swept)
+    directory.write_table(columns)
