@@ -55,6 +55,22 @@ def not_judged(reason: str) -> Judgement:
     return Judgement(outcome="not judged", here=reason)
 
 
+class MissingError(LookupError):
+    """The run holds nothing that could answer; the message says why, for a verdict."""
+
+
+def where_possible(rule: Callable[..., Judgement]) -> Callable[..., Judgement]:
+    """Leave a claim open where the run lacks what the rule asks for."""
+
+    def judge(evidence: Any) -> Judgement:
+        try:
+            return rule(evidence)
+        except MissingError as missing:
+            return not_judged(str(missing))
+
+    return judge
+
+
 def judge_all(entries: Iterable[Entry], evidence: Any) -> list[dict[str, str]]:
     """Judge every entry; the rows are what `verdicts.json` holds."""
     rows = []

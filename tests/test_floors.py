@@ -22,6 +22,7 @@ FLOORS = {
     "tables": 0.1,
     "manifest": 0.1,
     "runs": 0.2,
+    "plotting": 0.3,
     "numerics": 1,
     "models": 2,
     "data": 2,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxbias.ledger import Entry, held, judge_all, not_judged
+from jaxbias.ledger import Entry, MissingError, held, judge_all, not_judged
 from jaxbias.probes.complexity import MEASURES
 from jaxbias.studies.neural_redshift import cells, published, rules
 from jaxbias.studies.neural_redshift.config import (
@@ -16,7 +16,7 @@ from jaxbias.studies.neural_redshift.config import (
     PARTS,
     PRESETS,
 )
-from jaxbias.studies.neural_redshift.evidence import Evidence, MissingError, Sample
+from jaxbias.studies.neural_redshift.evidence import Evidence, Sample
 
 PAPER = replace(PRESETS["paper"]["smoke"], n_networks=20)
 AUTHOR = replace(AUTHOR_CODE, n_networks=20, parts=("heatmaps",))

@@ -1,4 +1,4 @@
-"""Generative data augmentation (Zheng, Wu and Li, NeurIPS 2023): when generated data help."""
+"""Generative data augmentation (Zheng et al., NeurIPS 2023): when generated data help."""
 
 TITLE = "Toward Understanding Generative Data Augmentation: when generated data help"
 

@@ -5,7 +5,7 @@ many generated points, and a linear classifier on all of them: the paper's Figur
 exact law, by a sampler of sufficient statistics and by drawing every point.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.config import PRESETS, Config, check_values
 from jaxbias.terminal import Reporter
 
@@ -22,7 +22,12 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     import jax
 
     from jaxbias import devices, sweeps
-    from jaxbias.studies.generative_augmentation import simulation
+    from jaxbias.studies.generative_augmentation import (
+        evidence,
+        figures,
+        published,
+        simulation,
+    )
 
     mesh = devices.mesh()
     blocks = simulation.blocks(config, jax.random.key(config.seed), mesh)
@@ -36,5 +41,8 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
     if not devices.is_writer():
         return
-    columns = simulation.table(config, swept)
-    directory.write_table(columns)
+    found = evidence.Evidence(simulation.table(config, swept), config)
+    directory.write_table(found.columns)
+    directory.write_verdicts(published.judge(found))
+    with reporter.status("drawing the figures"):
+        figures.draw(found, directory)

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import RandomKey
+from jaxbias.studies.generative_augmentation import bounds, law
 from jaxbias.studies.generative_augmentation.config import Config, Sampler, generated
 
 STATISTICS = (
@@ -463,18 +464,39 @@ def table(config: Config, swept: dict[str, np.ndarray]) -> dict[str, np.ndarray]
                 swept["moments"][start : start + batches], config.n_trials
             )
             start += batches
+            exact = _exact(config, m, dim, np.asarray(gammas))
             for i, gamma in enumerate(gammas):
-                labels = {
+                row: dict[str, object] = {
                     "sampler": sampler,
                     "m_real": m,
                     "gamma": gamma,
                     "dim": dim,
                     "n_trials": config.n_trials,
                 }
-                found = {}
                 for j, name in enumerate(STATISTICS):
-                    found[name] = mean[i, j]
-                    found[f"{name}_se"] = error[i, j]
-                for name, value in (labels | found).items():
+                    row[name] = mean[i, j]
+                    row[f"{name}_se"] = error[i, j]
+                row |= {name: values[i] for name, values in exact.items()}
+                for name, value in row.items():
                     rows.setdefault(name, []).append(value)
     return {name: np.asarray(values) for name, values in rows.items()}
+
+
+def _exact(
+    config: Config, m: int, dim: int, gammas: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What the law and the bound say of a group's points."""
+    n_test = config.n_test or np.inf
+    terms = bounds.gaussian_mixture(m, gammas, dim, config.bound_variant)
+    return {
+        "law_gap": law.mean_gap(m, gammas, dim),
+        "law_gap_sd": np.sqrt(law.variance_gap(m, gammas, dim, n_test)),
+        "law_abs_gap": law.mean_abs_gap(m, gammas, dim, n_test),
+        "law_test_nll": law.mean_test_nll(m, gammas, dim),
+        "law_test_error": law.zero_one_risk(m, gammas, dim, config.sigma),
+        "bound": terms.total,
+        "bound_divergence": terms.divergence,
+        "bound_stability": terms.stability,
+        "bound_concentration": terms.concentration,
+        "bound_generator": terms.generator,
+    }

@@ -6,13 +6,10 @@ from functools import lru_cache
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbias.ledger import MissingError
 from jaxbias.numerics import grids
 from jaxbias.numerics.fourier import fourier
 from jaxbias.studies.neural_redshift.config import Config
-
-
-class MissingError(LookupError):
-    """The run holds nothing that could answer; the message says why, for a verdict."""
 
 
 class RoundingError(MissingError):

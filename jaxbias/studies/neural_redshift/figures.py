@@ -1,23 +1,21 @@
 """Figures of the random-networks experiment, from its table alone."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxbias.ledger import MissingError
 from jaxbias.numerics.statistics import bootstrap_correlation
+from jaxbias.plotting import save_figures
 from jaxbias.probes.complexity import MEASURES
-from jaxbias.runs import RunDirectory, write_atomic
+from jaxbias.runs import RunDirectory
 from jaxbias.studies.neural_redshift.config import AUTHOR_AMPLITUDES
-from jaxbias.studies.neural_redshift.evidence import Evidence, MissingError
+from jaxbias.studies.neural_redshift.evidence import Evidence
 from jaxbias.studies.neural_redshift.published import author_heatmaps
 
 COLOURS = {
@@ -41,15 +39,6 @@ LABELS = {
     "lz78": "LZ78 (phrases)",
     "lzw": "LZW (dictionary size)",
     "total_variation": "total variation / sd",
-}
-
-STYLE: dict[Any, Any] = {
-    "figure.dpi": 110,
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "savefig.bbox": "tight",
 }
 
 
@@ -379,14 +368,4 @@ def draw(
         wanted["agreement"] = lambda: agreement(evidence)
     if samples:
         wanted["samples"] = lambda: images(samples)
-    written = []
-    with plt.rc_context(STYLE):
-        for name, make in wanted.items():
-            figure = make()
-            path = directory.figure_path(name)
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png")
-            plt.close(figure)
-            write_atomic(path, picture.getvalue())
-            written.append(path)
-    return written
+    return save_figures(wanted, directory)

@@ -11,12 +11,11 @@ from itertools import combinations
 
 import numpy as np
 
-from jaxbias.ledger import Judgement, held, not_judged
+from jaxbias.ledger import Judgement, MissingError, held, where_possible
 from jaxbias.numerics.polynomials import DEFAULT_DEGREE
 from jaxbias.numerics.statistics import pearson, spearman
 from jaxbias.studies.neural_redshift.evidence import (
     Evidence,
-    MissingError,
     RoundingError,
     fourier_range,
 )
@@ -31,18 +30,6 @@ SATURATED = 0.499
 """Where the colour range of the authors' pictures ends."""
 
 Rule = Callable[[Evidence], Judgement]
-
-
-def where_possible(rule: Rule) -> Rule:
-    """Leave a claim open where the run lacks what the rule asks for."""
-
-    def judge(evidence: Evidence) -> Judgement:
-        try:
-            return rule(evidence)
-        except MissingError as missing:
-            return not_judged(str(missing))
-
-    return judge
 
 
 def _list(values: dict[str, float]) -> str:

@@ -1,0 +1,45 @@
+"""The looks of all figures, and how they are saved."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from jaxbias.runs import RunDirectory, write_atomic
+
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 110,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.bbox": "tight",
+}
+
+
+def save_figures(
+    wanted: Mapping[str, Callable[[], Figure]], directory: RunDirectory
+) -> list[Path]:
+    """Draw figures in the house's style and write each whole; returns the files.
+
+    Args:
+        wanted: What makes each figure, by its name.
+        directory: The run that they belong to.
+    """
+    written = []
+    with plt.rc_context(STYLE):
+        for name, make in wanted.items():
+            figure = make()
+            path = directory.figure_path(name)
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png")
+            plt.close(figure)
+            write_atomic(path, picture.getvalue())
+            written.append(path)
+    return written
