@@ -46,7 +46,7 @@ def positive(config: Any, *fields: str) -> None:
                 raise UsageError(f"{option(field)}: must be {limits}, got {one}")
 
 
-def at_least(config: Any, **limits: float) -> None:
+def at_least(config: Any, **limits: float | int) -> None:
     """Refuse what is below its limit, NaN and infinity."""
     for field, least in limits.items():
         for one in _each(config, field):
@@ -54,7 +54,7 @@ def at_least(config: Any, **limits: float) -> None:
                 raise UsageError(f"{option(field)}: must be >= {least:g}, got {one}")
 
 
-def at_most(config: Any, **limits: float) -> None:
+def at_most(config: Any, **limits: float | int) -> None:
     """Refuse what is above its limit."""
     for field, most in limits.items():
         largest = max(_each(config, field), default=most)

@@ -11,6 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from jaxbias.studies.generative_augmentation.law import Numbers
+
 Variant = Literal["notebook", "remembered"]
 
 LARGEST_AMOUNT = 10**9
@@ -28,29 +30,29 @@ class Terms:
         generator: How much the generator moves when one real point is replaced.
     """
 
-    divergence: np.ndarray
-    stability: np.ndarray
-    concentration: np.ndarray
-    generator: np.ndarray
+    divergence: Numbers
+    stability: Numbers
+    concentration: Numbers
+    generator: Numbers
 
     @property
-    def mixed(self) -> np.ndarray:
+    def mixed(self) -> Numbers:
         """Generalisation error with respect to the mixed distribution."""
         return self.stability + self.concentration + self.generator
 
     @property
-    def total(self) -> np.ndarray:
+    def total(self) -> Numbers:
         return self.divergence + self.mixed
 
 
 def general(
-    m_real: np.ndarray | float,
-    m_generated: np.ndarray | float,
+    m_real: Numbers,
+    m_generated: Numbers,
     *,
-    loss_bound: np.ndarray | float,
-    stability: np.ndarray | float,
-    divergence: np.ndarray | float,
-    sensitivity: np.ndarray | float,
+    loss_bound: Numbers,
+    stability: Numbers,
+    divergence: Numbers,
+    sensitivity: Numbers,
     variant: Variant = "notebook",
 ) -> Terms:
     """Theorem 3.1 for any learner and generator. All arguments broadcast.
@@ -82,9 +84,9 @@ def general(
 
 
 def gaussian_mixture(
-    m_real: np.ndarray | float,
-    gamma: np.ndarray | float,
-    dim: np.ndarray | float,
+    m_real: Numbers,
+    gamma: Numbers,
+    dim: Numbers,
     variant: Variant = "notebook",
 ) -> Terms:
     """Theorem 3.1 with the quantities that the notebook puts in for the mixture.
@@ -127,7 +129,7 @@ def most_efficient_amount(
     return int(amounts[found[0]]) if len(found) else None
 
 
-def theorem_orders(m_real: np.ndarray | float) -> dict[str, np.ndarray]:
+def theorem_orders(m_real: Numbers) -> dict[str, Numbers]:
     """Orders of Theorem 3.2 at fixed dimension (remembered; constants unknown).
 
     At fixed m the order is `dim`.

@@ -106,7 +106,9 @@ def check_values(config: Config) -> None:
     refuse_repeats(config)
     at_least(config, m_real=4, gammas=0, dims=1, n_trials=2, n_test=0, map_gamma=0)
     positive(config, "sigma")
-    at_most(config, m_real=10**6, gammas=1e6, dims=10**5, n_trials=10**8, n_test=10**6)
+    at_most(
+        config, m_real=10**6, gammas=10**6, dims=10**5, n_trials=10**8, n_test=10**6
+    )
     check_seed(config)
     for m in config.m_real or ():
         if m % 2:
