@@ -1,9 +1,11 @@
 """What the machine could do at best, and what it is: the yardstick of each benchmark."""
 
+import csv
 import platform
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,8 @@ from jax.sharding import Mesh
 
 import jaxbias
 from jaxbias import sweeps
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def timed(function: Callable, repeats: int = 5) -> tuple[float, list[float]]:
@@ -68,3 +72,20 @@ def describe(mesh: Mesh) -> dict[str, object]:
         "python": platform.python_version(),
         "jaxbias": jaxbias.__version__,
     }
+
+
+def write(rows: list[dict], path: Path) -> None:
+    """Append rows to a table, keeping those of earlier runs."""
+    path.parent.mkdir(exist_ok=True)
+    old = []
+    if path.exists():
+        with path.open(newline="") as file:
+            old = list(csv.DictReader(file))
+    names = list(dict.fromkeys(name for row in old + rows for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for row in old + rows:
+            writer.writerow(
+                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
+            )

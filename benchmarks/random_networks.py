@@ -14,7 +14,6 @@ cores; nothing is asserted about time.
 """
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Iterator
@@ -38,7 +37,6 @@ ACTIVATIONS = ("relu", "gelu", "tanh", "gaussian", "sine")
 VARIANTS = ("layer_norm", "residual", "gated")
 MEASURES = ("fourier", "chebyshev", "lz76")
 KINDS = ("natural", "researcher", "tuned")
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,23 +237,6 @@ def cases(only: str) -> list[Case]:
     return sum(parts.values(), []) if only == "all" else parts[only]
 
 
-def write(rows: list[dict], path: Path) -> None:
-    """Append rows to a table, keeping those of earlier runs."""
-    path.parent.mkdir(exist_ok=True)
-    old = []
-    if path.exists():
-        with path.open(newline="") as file:
-            old = list(csv.DictReader(file))
-    names = list(dict.fromkeys(name for row in old + rows for name in row))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for row in old + rows:
-            writer.writerow(
-                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
-            )
-
-
 SHOWN = (
     *("activation", "depth", "variant", "resolution", "draw_ms", "evaluate_ms"),
     *("fourier_ms", "chebyshev_ms", "lz76_ms", "whole_ms", "networks_per_s"),
@@ -286,7 +267,7 @@ def run(arguments: argparse.Namespace, mesh: Mesh, worker) -> None:
         # Before the yardsticks, whose arrays would be the peak of the memory.
         for number, row in enumerate(growth(mesh)):
             show(row, heading=number == 0)
-            write([labels | row], path)
+            machine.write([labels | row], path)
         return
     peak = machine.matmul_rate(mesh)
     labels["matmul_gflops"] = peak / 1e9
@@ -300,7 +281,7 @@ def run(arguments: argparse.Namespace, mesh: Mesh, worker) -> None:
         seconds = float(row["evaluate_ms"]) / 1e3  # type: ignore[arg-type]
         row["share_of_matmul"] = case.flops / seconds / peak
         show(row, heading=number == 0)
-        write([row], path)
+        machine.write([row], path)
 
 
 def main() -> None:
@@ -312,7 +293,7 @@ def main() -> None:
         choices=("all", "depth4", "depths", "variants", "grid300", "growth"),
     )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=machine.RESULTS)
     arguments = parser.parse_args()
     devices.start()
     mesh = devices.mesh()

@@ -47,8 +47,8 @@ def test_no_ratio_of_programs_that_differ():
 
 def test_the_table_keeps_earlier_rows(tmp_path):
     path = tmp_path / "results" / "table.csv"
-    random_networks.write([{"a": 1, "b": 0.123456}], path)
-    random_networks.write([{"a": 2, "c": "new"}], path)
+    machine.write([{"a": 1, "b": 0.123456}], path)
+    machine.write([{"a": 2, "c": "new"}], path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows == [

@@ -148,7 +148,7 @@ def test_a_trial_by_hand():
         gamma=jnp.asarray(gammas),
         m_generated=jnp.asarray(amounts, jnp.float32),
     )
-    shapes = samplers.Shapes(real=m, generated=512, test=2048)
+    shapes = samplers.Shapes(real=m, generated=512, test=n_test)
     key = jax.random.key(3)
     found = np.asarray(samplers.direct_trial(key, case, shapes))
     real, more, test = [], [], []
@@ -157,21 +157,21 @@ def test_a_trial_by_hand():
         z = np.asarray(jax.random.normal(keys[0], (m,)), np.float64)
         means = z[::2].mean(), z[1::2].mean()
         s = np.sqrt((z[::2].var(ddof=1) + z[1::2].var(ddof=1)) / 2)
-        first = [jax.random.fold_in(keys[i], 0) for i in (1, 2)]
-        g = np.asarray(jax.random.normal(first[0], (512,)), np.float64)
+        first = jax.random.fold_in(keys[1], 0)
+        g = np.asarray(jax.random.normal(first, (512,)), np.float64)
         real.append(z)
         more.append(np.where(np.arange(512) % 2 == 0, *means) + s * g)
-        test.append(np.asarray(jax.random.normal(first[1], (2048,)), np.float64))
+        test.append(np.asarray(jax.random.normal(keys[2], (n_test,)), np.float64))
     real, more, test = (np.stack(side, axis=1) for side in (real, more, test))
     mu = np.full(dim, 1 / np.sqrt(dim))
     for row, count in zip(found, amounts, strict=True):
         points = np.concatenate([real, more[:count]])
         theta = points.mean(0)
         train = ((points - theta) ** 2).sum(1).mean() / 2
-        fresh = ((test[:n_test] - theta) ** 2).sum(1).mean() / 2
+        fresh = ((test - theta) ** 2).sum(1).mean() / 2
         wrong = [
             np.mean((mu + sigma * side) @ (mu + sigma * theta) < 0)
-            for side in (points, test[:n_test])
+            for side in (points, test)
         ]
         by_name = dict(zip(samplers.STATISTICS, row, strict=True))
         assert by_name["train_nll"] == pytest.approx(train, rel=1e-5)

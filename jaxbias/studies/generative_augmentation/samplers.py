@@ -38,8 +38,7 @@ RATIO_DRAWS = 8
 """Points of a trial at which the likelihood ratio is taken, for the total variation."""
 
 GENERATED_TILE = 512
-TEST_TILE = 2048
-"""Points of one coordinate that are drawn together by the direct sampler."""
+"""Generated points of one coordinate that are drawn together by the direct sampler."""
 
 
 class Case(NamedTuple):
@@ -165,9 +164,9 @@ class _Sums(NamedTuple):
 
     train: Float[Array, " gamma"]
     test: Float[Array, " gamma"]
-    real_scores: Float[Array, "real gamma"]
-    generated_scores: Float[Array, "generated gamma"]
-    test_scores: Float[Array, "test gamma"]
+    real_scores: Float[Array, "gamma real"]
+    generated_scores: Float[Array, "gamma generated"]
+    test_scores: Float[Array, "gamma test"]
     kl: Float[Array, ""]
 
 
@@ -202,36 +201,34 @@ def direct_trial(
         train = jnp.sum(e**2) + second - total * theta**2
         # Score of a point: its share of theta . x y.
         weight = mu + case.sigma * theta
-        side = lambda z: (mu + case.sigma * z)[:, None] * weight[None]  # noqa: E731
-        test, test_scores = _draw_test(
-            keys[2], case, theta, side, sums.test_scores, shapes
-        )
+        side = lambda z: weight[:, None] * (mu + case.sigma * z)[None]  # noqa: E731
+        t = jax.random.normal(keys[2], (shapes.test,))
+        distance = jnp.sum(t**2) - 2 * theta * jnp.sum(t) + shapes.test * theta**2
         return _Sums(
             train=sums.train + train,
-            test=sums.test + test,
+            test=sums.test + distance,
             real_scores=sums.real_scores + side(e),
             generated_scores=_add_scores(
                 sums.generated_scores, points, side, generated_tiles
             ),
-            test_scores=test_scores,
+            test_scores=sums.test_scores + side(t),
             kl=sums.kl + jnp.mean(variance - 1 - jnp.log(variance) + means**2) / 2,
         )
 
     start = _Sums(
         train=jnp.zeros(count),
         test=jnp.zeros(count),
-        real_scores=jnp.zeros((shapes.real, count)),
-        generated_scores=jnp.zeros((shapes.generated, count)),
-        test_scores=jnp.zeros((shapes.test, count)),
+        real_scores=jnp.zeros((count, shapes.real)),
+        generated_scores=jnp.zeros((count, shapes.generated)),
+        test_scores=jnp.zeros((count, shapes.test)),
         kl=jnp.zeros(()),
     )
     sums = lax.fori_loop(0, case.dim, coordinate, start)
-    among = jnp.arange(shapes.generated)[:, None] < case.m_generated[None]
-    wrong = jnp.sum((sums.real_scores < 0) & is_real[:, None], axis=0)
-    wrong += jnp.sum((sums.generated_scores < 0) & among, axis=0)
-    is_test = jnp.arange(shapes.test)[:, None] < case.n_test
-    test_error = jnp.sum((sums.test_scores < 0) & is_test, axis=0) / case.n_test
-    train, test = sums.train / (2 * total), sums.test / (2 * case.n_test)
+    among = jnp.arange(shapes.generated)[None] < case.m_generated[:, None]
+    wrong = jnp.sum((sums.real_scores < 0) & is_real[None], axis=1)
+    wrong += jnp.sum((sums.generated_scores < 0) & among, axis=1)
+    test_error = jnp.mean(sums.test_scores < 0, axis=1)
+    train, test = sums.train / (2 * total), sums.test / (2 * shapes.test)
     return _statistics(
         gap=test - train,
         abs_gap=jnp.abs(test - train),
@@ -258,9 +255,9 @@ def _draw_generated(
         z = jax.random.normal(jax.random.fold_in(key, number), (GENERATED_TILE,))
         index = number * GENERATED_TILE + jnp.arange(GENERATED_TILE)
         z = jnp.where(index % 2 == 0, means[0], means[1]) + s * z
-        among = (index[:, None] < case.m_generated[None]).astype(z.dtype)
+        among = (index[None] < case.m_generated[:, None]).astype(z.dtype)
         points = lax.dynamic_update_slice(points, z, (number * GENERATED_TILE,))
-        sums = (z[:, None] * among).sum(0), ((z**2)[:, None] * among).sum(0)
+        sums = (z[None] * among).sum(1), ((z**2)[None] * among).sum(1)
         return points, first + sums[0], second + sums[1]
 
     nothing = jnp.zeros(len(case.gamma))
@@ -269,42 +266,17 @@ def _draw_generated(
 
 
 def _add_scores(
-    scores: Float[Array, "generated gamma"],
+    scores: Float[Array, "gamma generated"],
     points: Float[Array, " generated"],
     side: Callable,
     tiles: Int[Array, ""],
-) -> Float[Array, "generated gamma"]:
+) -> Float[Array, "gamma generated"]:
     """Add one coordinate's share to the scores of the generated points."""
 
     def tile(number: Array, scores: Array) -> Array:
         start = number * GENERATED_TILE
         z = lax.dynamic_slice(points, (start,), (GENERATED_TILE,))
-        there = lax.dynamic_slice(scores, (start, 0), (GENERATED_TILE, scores.shape[1]))
-        return lax.dynamic_update_slice(scores, there + side(z), (start, 0))
+        there = lax.dynamic_slice(scores, (0, start), (scores.shape[0], GENERATED_TILE))
+        return lax.dynamic_update_slice(scores, there + side(z), (0, start))
 
     return lax.fori_loop(0, tiles, tile, scores)
-
-
-def _draw_test(
-    key: RandomKey,
-    case: Case,
-    theta: Float[Array, " gamma"],
-    side: Callable,
-    scores: Float[Array, "test gamma"],
-    shapes: Shapes,
-) -> tuple[Float[Array, " gamma"], Float[Array, "test gamma"]]:
-    """One coordinate of the test points: squared distances to theta, and scores."""
-
-    def tile(number: Array, carry: tuple) -> tuple:
-        first, second, scores = carry
-        start = number * TEST_TILE
-        z = jax.random.normal(jax.random.fold_in(key, number), (TEST_TILE,))
-        z = jnp.where(start + jnp.arange(TEST_TILE) < case.n_test, z, 0.0)
-        there = lax.dynamic_slice(scores, (start, 0), (TEST_TILE, scores.shape[1]))
-        scores = lax.dynamic_update_slice(scores, there + side(z), (start, 0))
-        return first + z.sum(), second + (z**2).sum(), scores
-
-    start = jnp.zeros(()), jnp.zeros(()), scores
-    tiles = shapes.test // TEST_TILE
-    first, second, scores = lax.fori_loop(0, tiles, tile, start)
-    return second - 2 * theta * first + case.n_test * theta**2, scores

@@ -29,7 +29,6 @@ from jaxbias.studies.generative_augmentation.samplers import (
     COORDINATES,
     GENERATED_TILE,
     STATISTICS,
-    TEST_TILE,
     Case,
     Shapes,
     Trial,
@@ -63,13 +62,13 @@ class Programs:
     mesh: Mesh
 
     def shapes(self) -> Shapes:
-        """Buffers that hold the largest trial; a whole number of tiles each."""
+        """Buffers that hold the largest trial; generated points in whole tiles."""
         groups = self.config.groups().items()
         most = max(generated(m, max(gammas)) for (m, _), gammas in groups)
         return Shapes(
             real=max(m for (m, _), _ in groups),
             generated=max(1, -(-most // GENERATED_TILE)) * GENERATED_TILE,
-            test=-(-self.config.n_test // TEST_TILE) * TEST_TILE,
+            test=self.config.n_test,
         )
 
     def trial(self, sampler: Sampler) -> Trial:
