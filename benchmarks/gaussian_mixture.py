@@ -23,8 +23,8 @@ from jax.sharding import Mesh
 
 from benchmarks import machine
 from jaxbias import devices, sweeps
-from jaxbias.studies.generative_augmentation import simulation
-from jaxbias.studies.generative_augmentation.config import (
+from jaxbias.studies.generative_augmentation.mixture import simulation
+from jaxbias.studies.generative_augmentation.mixture.config import (
     GAMMAS,
     Config,
     Sampler,

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 
 from jaxbias.runs import RunDirectory, write_atomic
 
+BAND = 1.96
+"""Standard errors on either side of a mean: 95 %."""
+
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "font.size": 9,

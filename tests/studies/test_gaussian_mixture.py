@@ -12,20 +12,20 @@ import pytest
 from jaxbias import devices, sweeps
 from jaxbias.cli import plain
 from jaxbias.runs import RunDirectory, UsageError
-from jaxbias.studies.generative_augmentation import (
-    gaussian_mixture,
-    law,
+from jaxbias.studies.generative_augmentation import batches, bounds, law
+from jaxbias.studies.generative_augmentation.mixture import (
+    experiment,
     published,
     samplers,
     simulation,
 )
-from jaxbias.studies.generative_augmentation.config import (
+from jaxbias.studies.generative_augmentation.mixture.config import (
     FIGURE_1,
     PRESETS,
     Config,
     generated,
 )
-from jaxbias.studies.generative_augmentation.evidence import Evidence
+from jaxbias.studies.generative_augmentation.mixture.evidence import Evidence
 from jaxbias.terminal import Reporter
 
 FIXED = (
@@ -40,7 +40,7 @@ SMALL = Config(
 
 def computed(config, num_devices=None, store=None):
     """The table alone: no figures, no files."""
-    gaussian_mixture.check(config)
+    experiment.check(config)
     mesh = devices.mesh(num_devices)
     blocks = simulation.blocks(config, jax.random.key(config.seed), mesh)
     return simulation.table(config, sweeps.sweep(blocks, mesh, store=store))
@@ -269,11 +269,11 @@ def test_one_program_for_all_points(sampler, monkeypatch):
 def test_batches_are_pooled_to_the_moments_of_all_trials():
     values = np.random.default_rng(0).normal(3, 2, (60, 2, 3)).astype(np.float32)
     padded = np.concatenate([values, np.full((15, 2, 3), np.nan, np.float32)])
-    batches = [
-        simulation.moments(jnp.asarray(padded[i : i + 25]), jnp.asarray(count))
+    found = [
+        batches.moments(jnp.asarray(padded[i : i + 25]), jnp.asarray(count))
         for i, count in ((0, 25), (25, 25), (50, 10))
     ]
-    mean, error = simulation.pooled(np.stack(batches), 60)
+    mean, error = batches.pooled(np.stack(found), 60)
     np.testing.assert_allclose(mean, values.mean(0), rtol=1e-6)
     np.testing.assert_allclose(error, values.std(0, ddof=1) / np.sqrt(60), rtol=1e-5)
 
@@ -331,7 +331,7 @@ def test_bad_options_are_refused_in_one_line(change, message):
     with pytest.raises(
         UsageError, match=message.replace("(", r"\(").replace(")", r"\)")
     ):
-        gaussian_mixture.check_values(replace(Config(), **change))
+        experiment.check_values(replace(Config(), **change))
 
 
 # A run
@@ -350,7 +350,7 @@ def finished(config, folder):
         experiment="gaussian-mixture",
         config=plain(config),
     ) as directory:
-        gaussian_mixture.run(config, directory, Reporter(quiet=True))
+        experiment.run(config, directory, Reporter(quiet=True))
         directory.finish()
     return RunDirectory.load(folder)
 
@@ -420,7 +420,7 @@ def exact():
         table[name] = values
         table[f"{name}_se"] = table["gap_se"]
     table["abs_gap_se"] = table["gap_se"]
-    table["bound"] = simulation.bounds.gaussian_mixture(*where).total
+    table["bound"] = bounds.gaussian_mixture(*where).total
     return Evidence(table, config)
 
 

@@ -4,8 +4,12 @@ TITLE = "Toward Understanding Generative Data Augmentation: when generated data 
 
 EXPERIMENTS = {
     "gaussian-mixture": (
-        "jaxbias.studies.generative_augmentation.gaussian_mixture",
+        "jaxbias.studies.generative_augmentation.mixture.experiment",
         "the paper's Figure 1: gap, losses, exact law and bound on a Gaussian mixture",
+    ),
+    "generations": (
+        "jaxbias.studies.generative_augmentation.generations.experiment",
+        "fit, draw, fit again: when a generator of generated data dies out",
     ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""

@@ -139,12 +139,15 @@ class Generations(NamedTuple):
     Attributes:
         variance: Mean of the fitted variance over sigma^2: 1, it is a martingale.
         log_variance: Mean of ln(fitted variance / sigma^2).
+        log_variance_sd: Its standard deviation. Where it is above 1 or so, means of the
+            variance rest on so few chains that no simulation finds them.
         displacement: Mean squared distance of a class mean from the true one, for each
             coordinate, over sigma^2.
     """
 
     variance: Numbers
     log_variance: Numbers
+    log_variance_sd: Numbers
     displacement: Numbers
 
 
@@ -161,5 +164,6 @@ def replaced_generations(m: Numbers, generation: Numbers) -> Generations:
     return Generations(
         variance=np.ones(np.broadcast_shapes(m_.shape, t.shape)),
         log_variance=fits * (special.digamma(half) - np.log(half)),
+        log_variance_sd=np.sqrt(fits * special.polygamma(1, half)),
         displacement=fits * 2 / m_,
     )

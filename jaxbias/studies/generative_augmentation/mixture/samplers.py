@@ -60,9 +60,6 @@ class Shapes(NamedTuple):
     test: int
 
 
-Trial = Callable[[RandomKey, Case], Float[Array, "gamma statistic"]]
-
-
 def chi_squared(
     key: RandomKey, degrees: Float[Array, "*shape"], shape: tuple[int, ...]
 ) -> Array:

@@ -9,12 +9,12 @@ import numpy as np
 
 from jaxbias.ledger import Judgement, MissingError, held, where_possible
 from jaxbias.numerics.statistics import pearson, spearman
-from jaxbias.studies.generative_augmentation.config import (
+from jaxbias.studies.generative_augmentation.mixture.config import (
     FIGURE_1,
     GAMMAS,
     Group,
 )
-from jaxbias.studies.generative_augmentation.evidence import Evidence, Series
+from jaxbias.studies.generative_augmentation.mixture.evidence import Evidence, Series
 
 FEW = 100
 """Trials below which nothing is judged."""

@@ -9,15 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.ledger import MissingError
-from jaxbias.plotting import save_figures
+from jaxbias.plotting import BAND, save_figures
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation import bounds, law
-from jaxbias.studies.generative_augmentation.config import FIGURE_1, Group
-from jaxbias.studies.generative_augmentation.evidence import Evidence
-from jaxbias.studies.generative_augmentation.published import READ_A, READ_D, READ_E
-
-BAND = 1.96
-"""Standard errors on either side: 95 %."""
+from jaxbias.studies.generative_augmentation.mixture.config import FIGURE_1, Group
+from jaxbias.studies.generative_augmentation.mixture.evidence import Evidence
+from jaxbias.studies.generative_augmentation.mixture.published import (
+    READ_A,
+    READ_D,
+    READ_E,
+)
 
 MOST_PANELS = 12
 

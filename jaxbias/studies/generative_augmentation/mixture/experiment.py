@@ -6,7 +6,11 @@ exact law, by a sampler of sufficient statistics and by drawing every point.
 """
 
 from jaxbias.runs import RunDirectory
-from jaxbias.studies.generative_augmentation.config import PRESETS, Config, check_values
+from jaxbias.studies.generative_augmentation.mixture.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
 from jaxbias.terminal import Reporter
 
 __all__ = ["PRESETS", "Config", "check", "check_values", "run"]
@@ -22,7 +26,8 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     import jax
 
     from jaxbias import devices, sweeps
-    from jaxbias.studies.generative_augmentation import (
+    from jaxbias.studies.generative_augmentation import batches
+    from jaxbias.studies.generative_augmentation.mixture import (
         evidence,
         figures,
         published,
@@ -37,7 +42,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         f"{' and '.join(config.sampler)} sampling, "
         f"on {mesh.size} {jax.devices()[0].platform} devices"
     )
-    with reporter.progress(f"batches of {simulation.BATCH} trials") as progress:
+    with reporter.progress(f"batches of {batches.BATCH} trials") as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
     if not devices.is_writer():
         return

@@ -5,9 +5,13 @@ from functools import lru_cache
 from importlib import resources
 
 from jaxbias.ledger import Entry, judge_all
-from jaxbias.studies.generative_augmentation import rules
-from jaxbias.studies.generative_augmentation.config import FEW_GAMMAS, GAMMAS, Group
-from jaxbias.studies.generative_augmentation.evidence import Evidence
+from jaxbias.studies.generative_augmentation.mixture import rules
+from jaxbias.studies.generative_augmentation.mixture.config import (
+    FEW_GAMMAS,
+    GAMMAS,
+    Group,
+)
+from jaxbias.studies.generative_augmentation.mixture.evidence import Evidence
 
 REFERENCE_TRIALS = 20_000
 
@@ -44,7 +48,7 @@ def reference_gaps() -> dict[tuple[Group, float], float]:
     errors are at most 0.8 %.
     """
     text = (
-        resources.files("jaxbias.studies.generative_augmentation")
+        resources.files("jaxbias.studies.generative_augmentation.mixture")
         .joinpath("reference_gaps.csv")
         .read_text()
     )

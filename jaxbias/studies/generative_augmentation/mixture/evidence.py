@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxbias.ledger import MissingError
-from jaxbias.studies.generative_augmentation.config import Config, Sampler
+from jaxbias.studies.generative_augmentation.mixture.config import Config, Sampler
 
 
 class Series(NamedTuple):

@@ -1,0 +1,1 @@
+"""Recursive fitting of the Gaussian mixture: generators of generated data."""

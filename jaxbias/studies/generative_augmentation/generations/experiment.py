@@ -1,0 +1,47 @@
+"""Generations: what becomes of a generator that is fitted to what generators drew.
+
+The Gaussian mixture again and again: fit, draw m points, fit to them, and so on. The new
+points replace the old ones, are added to all earlier ones, or come with m new real points.
+Under replacement the fitted variance is a martingale that dies out, as the law says.
+"""
+
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.generative_augmentation.generations.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    check_values(config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Draw the chains, judge and draw the figure; resumes what is already there."""
+    import jax
+
+    from jaxbias import devices, sweeps
+    from jaxbias.studies.generative_augmentation import batches
+    from jaxbias.studies.generative_augmentation.generations import chains, ledger
+
+    mesh = devices.mesh()
+    blocks = chains.blocks(config, jax.random.key(config.seed), mesh)
+    reporter.say(
+        f"{len(blocks)} combinations, {config.n_trials:,} chains of "
+        f"{config.generations} generations each, "
+        f"on {mesh.size} {jax.devices()[0].platform} devices"
+    )
+    with reporter.progress(f"batches of {batches.BATCH} chains") as progress:
+        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    if not devices.is_writer():
+        return
+    columns = chains.table(config, swept)
+    directory.write_table(columns)
+    directory.write_verdicts(ledger.judge(columns, config))
+    with reporter.status("drawing the figures"):
+        ledger.draw(columns, config, directory)

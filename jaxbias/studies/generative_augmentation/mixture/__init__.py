@@ -1,0 +1,1 @@
+"""The paper's Gaussian mixture: simulation, exact law and bounds side by side."""
