@@ -180,7 +180,7 @@ def judge(columns: Columns, config: Config) -> list[dict[str, str]]:
 
 PANELS = {
     "log_variance": "ln(fitted variance / true)",
-    "displacement": "squared distance of a class mean / variance",
+    "displacement": "squared shift of a class mean / σ²",
     "test_error": "error rate on new points",
 }
 
@@ -215,6 +215,10 @@ def figure(columns: Columns, config: Config) -> Figure:
     for panel in panels[-1]:
         panel.set_xlabel("generation")
     panels[0][0].legend(frameon=False)
+    fig.suptitle(
+        f"{config.n_trials:,} chains, bands of 95 %; once the variance has spread, its "
+        "mean and the shift rest on chains too rare to be drawn"
+    )
     return fig
 
 

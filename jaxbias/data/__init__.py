@@ -1,0 +1,1 @@
+"""Data: where they come from, and how they are drawn."""

@@ -1,0 +1,1 @@
+"""The Gaussian mixture beyond the paper: other classes, covariances, classifiers, weights."""
