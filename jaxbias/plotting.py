@@ -9,6 +9,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.runs import RunDirectory, write_atomic
@@ -24,6 +26,21 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "savefig.bbox": "tight",
 }
+
+
+def shades(count: int) -> list:
+    """Colours for values in order, dark to light."""
+    return [plt.get_cmap("viridis")(x) for x in np.linspace(0.05, 0.9, count)]
+
+
+def gamma_axis(axes: Axes) -> None:
+    """An axis of generated points for each real one: logarithmic, but it holds 0."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.6)
+    ticks = [0, 1, 2, 5, 10, 20, 50, 100]
+    axes.set_xticks(ticks, [str(t) for t in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(left=-0.2)
+    axes.set_xlabel("γ, generated points for each real one")
 
 
 def save_figures(

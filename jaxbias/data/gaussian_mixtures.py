@@ -1,9 +1,12 @@
 """Gaussian mixtures with known classes, and generative models fitted to their points.
 
-A class has a mean; all classes share a covariance. A fitted generator has the form of factor
-analysis, covariance F F^T + diag(noise^2), which holds every kind of covariance here: no
+A class has a mean; all classes share a covariance. A fitted generator has the form of
+factor analysis, covariance F F^T + diag(noise^2), which holds every kind of covariance: no
 factors for isotropic and diagonal ones, a few for low rank, one for each point for the full
 pooled covariance, which may be singular.
+
+What draws takes standard normal numbers in place of a key: one draw for a whole trial,
+sliced, compiles several times faster than one for each of its parts.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -22,6 +25,7 @@ RANK = 2
 """Factors of a low-rank covariance."""
 
 Points = Float[Array, "point dimension"]
+Normals = Float[Array, "point number"]
 Labels = Int[Array, " point"]
 
 
@@ -108,10 +112,9 @@ def random_labels(key: RandomKey, count: int, classes: int) -> Labels:
     return jax.random.randint(key, (count,), 0, classes)
 
 
-def sample(key: RandomKey, mixture: Mixture, labels: Labels) -> Points:
-    """Draw one point of each label's class."""
-    noise = jax.random.normal(key, (len(labels), mixture.factor.shape[0]))
-    return mixture.means[labels] + noise @ mixture.factor.T
+def sample(normals: Points, mixture: Mixture, labels: Labels) -> Points:
+    """Draw one point of each label's class, from `dim` normal numbers each."""
+    return mixture.means[labels] + normals @ mixture.factor.T
 
 
 def fit(points: Points, labels: Labels, classes: int, kind: Covariance) -> Generator:
@@ -161,12 +164,22 @@ def degrade(generator: Generator, amount: Float[Array, ""]) -> Generator:
     return generator._replace(means=centre + (1 - amount) * (generator.means - centre))
 
 
-def generate(key: RandomKey, generator: Generator, labels: Labels) -> Points:
-    """Draw one point of each label's class from a fitted generator."""
-    few, many = jax.random.split(key)
-    count = len(labels)
-    factors = jax.random.normal(few, (count, generator.factors.shape[1]))
-    noise = jax.random.normal(many, (count, len(generator.noise)))
+def factor_count(kind: Covariance, count: int, dim: int) -> int:
+    """Factors of a generator that was fitted to `count` points."""
+    return {"low_rank": max(1, min(RANK, dim - 1)), "full": count}.get(kind, 1)
+
+
+def generate(
+    noise: Points, factors: Normals, generator: Generator, labels: Labels
+) -> Points:
+    """Draw one point of each label's class from a fitted generator.
+
+    Args:
+        noise: Normal numbers, as many as dimensions for each point.
+        factors: Normal numbers, as many as the generator has factors for each point.
+        generator: From `fit`.
+        labels: The points' classes.
+    """
     return (
         generator.means[labels]
         + factors @ generator.factors.T
@@ -175,20 +188,19 @@ def generate(key: RandomKey, generator: Generator, labels: Labels) -> Points:
 
 
 def total_variation(
-    key: RandomKey, mixture: Mixture, generator: Generator, draws: int
+    normals: Points, mixture: Mixture, generator: Generator
 ) -> Float[Array, ""]:
     """Total variation distance between the true and the generated first class, 0 to 1.
 
-    An unbiased estimate, E max(0, 1 - q/p) over points of the true class; exactly 1 where
-    the generator's covariance is singular.
+    An unbiased estimate, E max(0, 1 - q/p) over points of the true class, which are drawn
+    from `normals`; exactly 1 where the generator's covariance is singular.
     """
-    noise = jax.random.normal(key, (draws, mixture.factor.shape[0]))
-    points = mixture.means[:1] + noise @ mixture.factor.T
+    points = mixture.means[:1] + normals @ mixture.factor.T
     root = jnp.linalg.cholesky(generator.covariance())
     scaled = jax.scipy.linalg.solve_triangular(
         root, (points - generator.means[:1]).T, lower=True
     )
     log_q = -jnp.sum(scaled**2, 0) / 2 - jnp.sum(jnp.log(jnp.diag(root)))
-    log_p = -jnp.sum(noise**2, 1) / 2 - jnp.sum(jnp.log(jnp.diag(mixture.factor)))
+    log_p = -jnp.sum(normals**2, 1) / 2 - jnp.sum(jnp.log(jnp.diag(mixture.factor)))
     overlap = jnp.mean(jnp.maximum(0.0, 1 - jnp.exp(log_q - log_p)))
     return jnp.where(jnp.isfinite(root).all() & jnp.isfinite(overlap), overlap, 1.0)

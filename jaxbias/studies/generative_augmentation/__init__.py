@@ -11,6 +11,10 @@ EXPERIMENTS = {
         "jaxbias.studies.generative_augmentation.generations.experiment",
         "fit, draw, fit again: when a generator of generated data dies out",
     ),
+    "mixture-variants": (
+        "jaxbias.studies.generative_augmentation.variants.experiment",
+        "beyond the paper: classes, covariances, classifiers, weights, bad generators",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

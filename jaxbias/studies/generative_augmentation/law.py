@@ -133,6 +133,55 @@ def pinsker(kl: Numbers) -> Numbers:
     return np.minimum(1.0, np.sqrt(np.asarray(kl, np.float64) / 2))
 
 
+def _generated_share(gamma: Numbers, weight: Numbers) -> np.ndarray:
+    """Share of the generated points in the training loss."""
+    g, w = _arrays(gamma, weight)
+    return w * g / (1 + w * g)
+
+
+def mixed_test_nll(
+    m_real: Numbers,
+    gamma: Numbers,
+    dim: Numbers,
+    weight: Numbers,
+    degradation: Numbers,
+    sigma: Numbers,
+) -> Numbers:
+    """Mean population loss with a weight on generated points and a degraded generator.
+
+    A generated point counts `weight` times as much as a real one; the generator's class
+    means are moved by the share `degradation` of their way to one another, which biases
+    theta towards 0. With 1 and 0 this is `mean_test_nll`.
+    """
+    m, d, delta, s = _arrays(m_real, dim, degradation, sigma)
+    share = _generated_share(gamma, weight)
+    (w,) = _arrays(weight)
+    variance = ((1 - share * delta) ** 2 + w * share * (1 - share)) / m
+    return d / 2 * (1 + variance) + (share * delta / s) ** 2 / 2
+
+
+def mixed_gap(
+    m_real: Numbers,
+    gamma: Numbers,
+    dim: Numbers,
+    weight: Numbers,
+    degradation: Numbers,
+    sigma: Numbers,
+) -> Numbers:
+    """Mean signed gap of the same, the training loss being weighted as it was trained."""
+    m, d, delta, s = _arrays(m_real, dim, degradation, sigma)
+    share = _generated_share(gamma, weight)
+    (w,) = _arrays(weight)
+    variance = ((1 - share * delta) ** 2 + w * share * (1 - share)) / m
+    # A generated point's square about mu: its spread, its class mean's noise (the part
+    # that the classes share is kept, the other shrinks), its bias.
+    noise = d * (1 + ((1 - delta) ** 2 + 1) / m)
+    square = (1 - share) * d + share * (noise + (delta / s) ** 2)
+    bias = (share * delta / s) ** 2
+    train = (square - d * variance - bias) / 2
+    return d / 2 * (1 + variance) + bias / 2 - train
+
+
 class Generations(NamedTuple):
     """Moments after t generations of replacing the data by a fit's samples.
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.ledger import MissingError
-from jaxbias.plotting import BAND, save_figures
+from jaxbias.plotting import BAND, gamma_axis, save_figures, shades
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation import bounds, law
 from jaxbias.studies.generative_augmentation.mixture.config import FIGURE_1, Group
@@ -31,20 +31,6 @@ PARTS = {
     "concentration": ("stability with logarithms", "#eeca3b"),
     "generator": ("generator: how far one real point moves it", "#e45756"),
 }
-
-
-def _shades(count: int) -> list:
-    return [plt.get_cmap("viridis")(x) for x in np.linspace(0.05, 0.9, count)]
-
-
-def _gamma_axis(axes: Axes) -> None:
-    """A logarithmic axis that holds 0, with plain numbers."""
-    axes.set_xscale("symlog", linthresh=1, linscale=0.6)
-    ticks = [0, 1, 2, 5, 10, 20, 50, 100]
-    axes.set_xticks(ticks, [str(t) for t in ticks])
-    axes.minorticks_off()
-    axes.set_xlim(left=-0.2)
-    axes.set_xlabel("γ, generated points for each real one")
 
 
 def _band(
@@ -74,7 +60,7 @@ def _gap_over_gamma(axes: Axes, evidence: Evidence, group: Group) -> None:
     axes.plot(fine, exact, "k--", lw=1, label="law (folded normal)", zorder=1)
     axes.set_ylabel("mean |test − training loss|")
     axes.set_title(f"d = {d}, m = {m}")
-    _gamma_axis(axes)
+    gamma_axis(axes)
 
 
 def _readings(axes: Axes, x: list, y: list, colours: list) -> None:
@@ -97,7 +83,7 @@ def _family(
     gammas = FIGURE_1[panel][groups[0]]
     x = [m if over == "m" else d for m, d in groups]
     fine = np.geomspace(min(x), max(x), 100)
-    colours = dict(zip(gammas, _shades(len(gammas)), strict=True))
+    colours = dict(zip(gammas, shades(len(gammas)), strict=True))
     for gamma, colour in colours.items():
         where = {
             "m_real": [m for m, _ in groups],
@@ -143,7 +129,7 @@ def _bound_panel(axes: Axes, evidence: Evidence, group: Group) -> None:
     axes.plot(gammas, theirs, "k:", lw=1.2, label=f"sum ({other})")
     axes.set_ylabel("bound of Theorem 3.1")
     axes.set_title(f"bound, d = {d}, m = {m}")
-    _gamma_axis(axes)
+    gamma_axis(axes)
 
 
 def figure_1(evidence: Evidence) -> Figure:
@@ -250,7 +236,7 @@ def losses(evidence: Evidence) -> Figure:
         error.set_title("test error")
         error.legend(frameon=False)
         for panel in (loss, error):
-            _gamma_axis(panel)
+            gamma_axis(panel)
     figure.suptitle(
         "The gap falls where the training loss rises; new points gain nothing"
     )
@@ -290,7 +276,7 @@ def bound(evidence: Evidence) -> Figure:
         panel.yaxis.set_major_formatter("{x:g}")
         panel.set_ylabel("nats; bounds without constants")
         panel.legend(frameon=False)
-        _gamma_axis(panel)
+        gamma_axis(panel)
     return figure
 
 

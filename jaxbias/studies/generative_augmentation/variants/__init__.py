@@ -1,1 +1,1 @@
-"""The Gaussian mixture beyond the paper: other classes, covariances, classifiers, weights."""
+"""The Gaussian mixture beyond the paper: other data, generators and classifiers."""

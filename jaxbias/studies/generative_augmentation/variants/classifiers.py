@@ -1,4 +1,4 @@
-"""Classifiers with a weight on every training point, trained to the optimum under `vmap`."""
+"""Classifiers with a weight on every training point, trained to the optimum."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args

@@ -1,0 +1,50 @@
+"""Mixture variants: the Gaussian mixture beyond the paper, one change at a time.
+
+More classes, independent labels, other true covariances and generators that assume the
+wrong one, discriminant analysis and logistic regression, a weight on the generated loss,
+a generator that confuses the classes: what each does to the gap and to new points.
+"""
+
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.generative_augmentation.variants.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    check_values(config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Draw, train, judge and draw the figures; resumes what is already there."""
+    import jax
+
+    from jaxbias import devices, sweeps
+    from jaxbias.studies.generative_augmentation import batches
+    from jaxbias.studies.generative_augmentation.variants import (
+        figures,
+        ledger,
+        trials,
+    )
+
+    mesh = devices.mesh()
+    blocks = trials.blocks(config, jax.random.key(config.seed), mesh)
+    reporter.say(
+        f"{len(blocks)} variants, {config.n_trials:,} trials of each, "
+        f"on {mesh.size} {jax.devices()[0].platform} devices"
+    )
+    with reporter.progress(f"batches of {batches.BATCH} trials") as progress:
+        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    if not devices.is_writer():
+        return
+    columns = trials.table(config, swept)
+    directory.write_table(columns)
+    directory.write_verdicts(ledger.judge(columns, config))
+    with reporter.status("drawing the figures"):
+        figures.draw(columns, config, directory)
