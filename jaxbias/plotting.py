@@ -33,13 +33,13 @@ def shades(count: int) -> list:
     return [plt.get_cmap("viridis")(x) for x in np.linspace(0.05, 0.9, count)]
 
 
-def gamma_axis(axes: Axes) -> None:
+def gamma_axis(axes: Axes, largest: float) -> None:
     """An axis of generated points for each real one: logarithmic, but it holds 0."""
     axes.set_xscale("symlog", linthresh=1, linscale=0.6)
-    ticks = [0, 1, 2, 5, 10, 20, 50, 100]
+    ticks = [t for t in (0, 1, 2, 5, 10, 20, 50, 100, 1000) if t <= largest]
     axes.set_xticks(ticks, [str(t) for t in ticks])
     axes.minorticks_off()
-    axes.set_xlim(left=-0.2)
+    axes.set_xlim(-0.2, max(largest, 1) * 1.15)
     axes.set_xlabel("γ, generated points for each real one")
 
 

@@ -60,7 +60,7 @@ def _gap_over_gamma(axes: Axes, evidence: Evidence, group: Group) -> None:
     axes.plot(fine, exact, "k--", lw=1, label="law (folded normal)", zorder=1)
     axes.set_ylabel("mean |test − training loss|")
     axes.set_title(f"d = {d}, m = {m}")
-    gamma_axis(axes)
+    gamma_axis(axes, max(gammas))
 
 
 def _readings(axes: Axes, x: list, y: list, colours: list) -> None:
@@ -129,7 +129,7 @@ def _bound_panel(axes: Axes, evidence: Evidence, group: Group) -> None:
     axes.plot(gammas, theirs, "k:", lw=1.2, label=f"sum ({other})")
     axes.set_ylabel("bound of Theorem 3.1")
     axes.set_title(f"bound, d = {d}, m = {m}")
-    gamma_axis(axes)
+    gamma_axis(axes, max(gammas))
 
 
 def figure_1(evidence: Evidence) -> Figure:
@@ -236,7 +236,7 @@ def losses(evidence: Evidence) -> Figure:
         error.set_title("test error")
         error.legend(frameon=False)
         for panel in (loss, error):
-            gamma_axis(panel)
+            gamma_axis(panel, max(gammas))
     figure.suptitle(
         "The gap falls where the training loss rises; new points gain nothing"
     )
@@ -276,7 +276,7 @@ def bound(evidence: Evidence) -> Figure:
         panel.yaxis.set_major_formatter("{x:g}")
         panel.set_ylabel("nats; bounds without constants")
         panel.legend(frameon=False)
-        gamma_axis(panel)
+        gamma_axis(panel, max(gammas))
     return figure
 
 

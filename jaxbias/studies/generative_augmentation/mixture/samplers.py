@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Int
@@ -78,17 +79,19 @@ def sufficient_trial(key: RandomKey, case: Case) -> Float[Array, "gamma statisti
     share = jnp.where(augmented, jnp.sqrt(gamma) / (1 + gamma), 0.0)
     # Without generated points any number of degrees will do: it is not used.
     degrees = jnp.where(augmented, case.m_generated[None] - 2, 2.0)
+    degrees = jnp.concatenate([jnp.full((1, 1), m - 2), degrees], axis=1)
+    count = len(case.gamma)
 
     def tile(number: Array, sums: tuple) -> tuple:
-        keys = jax.random.split(jax.random.fold_in(key, number), 7)
+        # One draw of each kind, sliced: separate ones take most of the compile time.
+        normal, spread = jax.random.split(jax.random.fold_in(key, number))
+        numbers = jax.random.normal(normal, (COORDINATES, 2 + 2 * count + RATIO_DRAWS))
+        y, x, e, f, points = jnp.split(numbers, np.cumsum([1, 1, count, count]), axis=1)
+        squares = chi_squared(spread, degrees, (COORDINATES, 1 + count))
+        w, v = squares[:, :1], squares[:, 1:]
         used = (number * COORDINATES + jnp.arange(COORDINATES) < case.dim)[:, None]
-        one, each = (COORDINATES, 1), (COORDINATES, gamma.shape[1])
-        y, x = jax.random.normal(keys[0], one), jax.random.normal(keys[1], one)
-        w = chi_squared(keys[2], m - 2, one)
         variance = w / (m - 2)
         s = jnp.sqrt(variance)
-        e, f = jax.random.normal(keys[3], each), jax.random.normal(keys[4], each)
-        v = chi_squared(keys[5], degrees, each)
         theta = y + share * s * e
         generated_spread = (
             s**2 * v + (jnp.sqrt(gamma) * x + s * f) ** 2 + s**2 * e**2 / (1 + gamma)
@@ -97,7 +100,6 @@ def sufficient_trial(key: RandomKey, case: Case) -> Float[Array, "gamma statisti
         # The generator's class has mean (y + x) / sqrt(m) and this variance.
         moved = (y + x) / jnp.sqrt(m)
         kl = (variance - 1 - jnp.log(variance) + moved**2) / 2
-        points = jax.random.normal(keys[6], (COORDINATES, RATIO_DRAWS))
         log_ratio = (
             points**2 - (points - moved) ** 2 / variance - jnp.log(variance)
         ) / 2

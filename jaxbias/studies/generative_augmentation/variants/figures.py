@@ -31,6 +31,8 @@ VARIED = {
 
 def _curves(axes: Axes, columns: Columns, rows: np.ndarray, by: str, name: str) -> None:
     values = list(dict.fromkeys(columns[by][rows].tolist()))
+    if isinstance(values[0], float):
+        values.sort()
     for value, colour in zip(values, shades(len(values)), strict=True):
         chosen = rows & (columns[by] == value)
         x, y = columns["gamma"][chosen], columns[name][chosen]
@@ -40,7 +42,7 @@ def _curves(axes: Axes, columns: Columns, rows: np.ndarray, by: str, name: str) 
         axes.fill_between(x, y - width, y + width, color=colour, alpha=0.18, lw=0)
         if f"law_{name}" in columns:
             axes.plot(x, columns[f"law_{name}"][chosen], "k--", lw=0.8)
-    gamma_axis(axes)
+    gamma_axis(axes, float(columns["gamma"].max()))
     axes.set_ylabel(PANELS[name])
 
 
@@ -90,11 +92,11 @@ def covariances(columns: Columns, config: Config) -> Figure:
     least = min(config.gammas)
     maps = {
         "total variation, data to generator": (grid("tv", least), "magma"),
-        f"lda: change of test error, points (γ = {most:g})": (
+        f"lda, γ = {most:g}: change of test error, %": (
             100 * (grid("test_error", most) - grid("test_error", least)),
             "RdBu_r",
         ),
-        f"lda: change of test loss, nats (γ = {most:g})": (
+        f"lda, γ = {most:g}: change of test loss": (
             grid("test_loss", most) - grid("test_loss", least),
             "RdBu_r",
         ),
