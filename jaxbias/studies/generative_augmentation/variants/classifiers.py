@@ -40,10 +40,10 @@ def train(
     name: Classifier,
     points: Points,
     labels: Labels,
-    weights: Float[Array, " point"],
+    share: Float[Array, " point"],
     *,
     classes: int,
-    sigma: Float[Array, ""],
+    precision: Float[Array, ""],
 ) -> Judge:
     """Train a classifier on weighted points.
 
@@ -52,19 +52,20 @@ def train(
             |x - y theta|^2 / (2 sigma^2); for more, the nearest class mean with the same
             loss. "lda" is linear discriminant analysis with a shrunken pooled covariance,
             "logistic" multinomial logistic regression with a small penalty; their loss is
-            the cross-entropy, in nats.
+            the cross-entropy, in nats. "logistic" alone may differ in the last bits
+            between one device and several: its steps are rounded otherwise.
         points: Training points, one a row.
         labels: Their classes.
-        weights: Their weights, >= 0, not all 0.
+        share: Their weights, >= 0, which add up to 1.
         classes: Number of classes.
-        sigma: The true deviation, for the linear loss.
+        precision: 1 / (2 sigma^2), for the linear loss. Not sigma: on one device XLA
+            divides by a number that no trial changes by way of its reciprocal.
 
     Returns:
         A function of points and labels that gives losses and predicted classes.
     """
-    share = weights / weights.sum()
     if name == "linear":
-        return _linear(points, labels, share, classes, sigma)
+        return _linear(points, labels, share, classes, precision)
     if name == "lda":
         return _discriminant(points, labels, share, classes)
     return _logistic(points, labels, share, classes)
@@ -83,7 +84,7 @@ def _linear(
     labels: Labels,
     share: Float[Array, " point"],
     classes: int,
-    sigma: Float[Array, ""],
+    precision: Float[Array, ""],
 ) -> Judge:
     if classes == 2:
         sign = (2 * labels - 1).astype(points.dtype)
@@ -95,7 +96,7 @@ def _linear(
     def judge(points: Points, labels: Labels) -> Judged:
         apart = jnp.sum((points[:, None] - means[None]) ** 2, axis=-1)
         own = jnp.take_along_axis(apart, labels[:, None], axis=1)[:, 0]
-        return Judged(own / (2 * sigma**2), jnp.argmin(apart, axis=1))
+        return Judged(precision * own, jnp.argmin(apart, axis=1))
 
     return judge
 

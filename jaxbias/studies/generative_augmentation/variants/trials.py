@@ -62,10 +62,11 @@ class Case(NamedTuple):
     """The traced numbers of a variant."""
 
     mixture: mixtures.Mixture
-    sigma: Float[Array, ""]
-    weight: Float[Array, ""]
+    precision: Float[Array, ""]
+    """1 / (2 sigma^2)."""
     degradation: Float[Array, ""]
-    m_generated: Float[Array, " gamma"]
+    shares: Float[Array, "gamma point"]
+    """Each training point's share of the loss."""
 
 
 class Shapes(NamedTuple):
@@ -107,16 +108,11 @@ def trial(
     points, known = jnp.concatenate([x, x_more]), jnp.concatenate([y, y_more])
     tv = mixtures.total_variation(ratio_normals, case.mixture, fitted)
 
-    def at_gamma(m_generated: Float[Array, ""]) -> Float[Array, " statistic"]:
-        used = jnp.arange(shapes.generated) < m_generated
-        weights = jnp.concatenate(
-            [jnp.ones(shapes.real), jnp.where(used, case.weight, 0.0)]
-        )
+    def at_gamma(share: Float[Array, " point"]) -> Float[Array, " statistic"]:
         judge = classifiers.train(
-            classifier, points, known, weights, classes=classes, sigma=case.sigma
+            classifier, points, known, share, classes=classes, precision=case.precision
         )
         seen, new = judge(points, known), judge(x_test, y_test)
-        share = weights / weights.sum()
         train_loss, test_loss = jnp.sum(share * seen.losses), jnp.mean(new.losses)
         test_error = jnp.mean(new.predicted != y_test)
         train_error = jnp.sum(share * (seen.predicted != known))
@@ -132,7 +128,7 @@ def trial(
         }
         return jnp.stack([found[name] for name in STATISTICS])
 
-    return lax.map(at_gamma, case.m_generated)
+    return lax.map(at_gamma, case.shares)
 
 
 def _labels(
@@ -174,17 +170,25 @@ def cells(config: Config) -> dict[Cell, list[str]]:
     return found
 
 
-def _case(config: Config, cell: Cell) -> Case:
+def _shares(config: Config, cell: Cell, shapes: Shapes) -> np.ndarray:
+    """Each training point's share of the loss, for every gamma."""
+    amounts = np.asarray(config.gammas)[:, None] * config.m_real
+    used = np.arange(shapes.generated) < np.round(amounts)
+    real = np.ones((len(amounts), shapes.real))
+    weights = np.concatenate([real, cell.weight * used], axis=1)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def _case(config: Config, cell: Cell, shapes: Shapes) -> Case:
     factor = mixtures.covariance_factor(cell.covariance, config.dim)
     return Case(
         mixture=mixtures.Mixture(
             means=jnp.asarray(mixtures.centres(cell.classes, config.dim)),
             factor=jnp.asarray(config.sigma * factor, jnp.float32),
         ),
-        sigma=jnp.float32(config.sigma),
-        weight=jnp.float32(cell.weight),
+        precision=jnp.float32(1 / (2 * config.sigma**2)),
         degradation=jnp.float32(cell.degradation),
-        m_generated=jnp.asarray(config.gammas, jnp.float32) * config.m_real,
+        shares=jnp.asarray(_shares(config, cell, shapes), jnp.float32),
     )
 
 
@@ -213,7 +217,7 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
             " ".join(map(str, kind)),
             programs[kind],
             rng.stream(key, "variants", f"m {config.m_real}", f"dim {config.dim}"),
-            _case(config, cell),
+            _case(config, cell, shapes),
             n_trials=config.n_trials,
             piece=PIECE.get(jax.default_backend(), ACCELERATOR_PIECE),
             cost={"linear": 1.0, "lda": 1.5, "logistic": 20.0}[cell.classifier],
