@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import jax
@@ -332,6 +334,46 @@ def test_help_of_an_experiment_shows_the_defaults_of_its_preset(
         # From an option's name to its default: no other option in between.
         entry = text.split(f" {name} ", 1)[1].split(" --", 1)[0]
         assert f"(default: {value})" in entry
+
+
+EXPERIMENTS = [
+    (study, name)
+    for study, module in cli.STUDIES.items()
+    for name in importlib.import_module(module).EXPERIMENTS
+]
+
+
+@pytest.mark.parametrize(("study", "name"), EXPERIMENTS)
+def test_every_experiment_fits_the_house(capsys, tmp_path, monkeypatch, study, name):
+    monkeypatch.chdir(tmp_path)
+    described = importlib.import_module(cli.STUDIES[study])
+    module = importlib.import_module(described.EXPERIMENTS[name][0])
+    assert described.DEFAULT in described.EXPERIMENTS and described.TITLE
+    several = any(field.name == "setting" for field in fields(module.Config))
+    presets = module.PRESETS.values() if several else [module.PRESETS]
+    for by_name in presets:
+        assert tuple(by_name) == cli.PRESETS
+        for config in by_name.values():
+            module.check_values(config)
+    assert cli.guarded(lambda: cli._run_study(study, [name, "--seed", "-1"], "x")) == 2
+    assert_one_line(capsys.readouterr().err, "--seed")
+    script = Path(cli.__file__).parents[1] / "experiments" / f"{study}.py"
+    assert f'run_study("{study}")' in script.read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("study", "name"), EXPERIMENTS)
+def test_every_experiment_is_described_without_jax(without_jax, study, name):
+    code = f"from jaxbias import cli; cli._run_study({study!r}, [{name!r}, '-h'], 'x')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(without_jax), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--seed" in done.stdout and "--coordinator" in done.stdout
 
 
 def test_help_needs_no_jax(without_jax):

@@ -25,10 +25,16 @@ PATIENCE = 120
 """Seconds for what takes a few, on machines that do other things too."""
 
 # Twelve chunks or so, of a few hundredths of a second.
-OPTIONS = (
-    "--preset smoke --parts heatmaps --activations relu tanh --depths 1 2 "
-    "--weight-scales 1 4 --resolution 128 --width 8 --measures fourier --n-networks"
-).split()
+OPTIONS = {
+    "neural_redshift": (
+        "--preset smoke --parts heatmaps --activations relu tanh --depths 1 2 "
+        "--weight-scales 1 4 --resolution 128 --width 8 --measures fourier --n-networks"
+    ),
+    "generative_augmentation": (
+        "gaussian-mixture --preset smoke --m-real 10 20 --gammas 0 1 5 --dims 1 40 "
+        "--n-test 2000 --n-trials"
+    ),
+}
 
 
 class Command:
@@ -36,11 +42,20 @@ class Command:
 
     started: ClassVar[list["Command"]] = []
 
-    def __init__(self, out, *options, networks=80, devices=1, hash_seed="0"):
+    def __init__(
+        self,
+        out,
+        *options,
+        study="neural_redshift",
+        networks=80,
+        devices=1,
+        hash_seed="0",
+    ):
         self.out = Path(out)
-        argv = [*OPTIONS, str(networks), "--cpu-devices", str(devices), *options]
+        argv = [*OPTIONS[study].split(), str(networks)]
+        argv += ["--cpu-devices", str(devices), "--out", out, *options]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.neural_redshift", "--out", out, *argv],
+            [sys.executable, "-m", f"experiments.{study}", *argv],
             env=os.environ
             | {
                 "PYTHONPATH": str(ROOT),
@@ -122,7 +137,8 @@ def assert_whole(out, undisturbed):
     for name in run.chunk_names():
         chunk = run.load_chunk(name)
         start, stop = map(int, name.split("-"))
-        assert chunk is not None and len(chunk["fourier"]) == stop - start
+        assert chunk is not None
+        assert {len(values) for values in chunk.values()} == {stop - start}
     for name, digest in digests(out).items():
         part_of_it = TEMPORARY in name or name == ".lock" or name.startswith("chunks")
         assert part_of_it or digest == undisturbed[name], name
@@ -162,6 +178,22 @@ def assert_survives(tmp_path, undisturbed, moments, seed, **settings):
 def test_killed_at_any_moment_a_run_ends_with_the_same_bytes(tmp_path, undisturbed):
     moments = ["start", "sweep", "sweep", "results"]
     assert_survives(tmp_path, undisturbed, moments, seed=1)
+
+
+MIXTURE = {"study": "generative_augmentation", "networks": 600}
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory):
+    """The files of a run of the other study."""
+    out = tmp_path_factory.mktemp("mixture") / "run"
+    assert Command(out, **MIXTURE).result()[0] == 0
+    return digests(out)
+
+
+def test_a_killed_simulation_ends_with_the_same_bytes(tmp_path, mixture):
+    moments = ["sweep", "sweep", "results"]
+    assert_survives(tmp_path, mixture, moments, seed=2, **MIXTURE)
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +348,13 @@ def test_two_processes_give_the_bytes_of_one(tmp_path, undisturbed):
         assert (code, said(text)) == (2, "")
         assert said(err).startswith("error: ") and said(err).count("\n") == 1
     assert digests(out) == undisturbed
+
+
+def test_two_processes_of_a_simulation_give_the_bytes_of_one(tmp_path, mixture):
+    out = tmp_path / "run"
+    results = [command.result() for command in cluster(out, **MIXTURE)]
+    assert [(code, said(err)) for code, _, err in results] == [(0, "")] * 2
+    assert digests(out) == mixture
 
 
 def test_a_process_that_is_told_to_stop_does_not_wait_for_the_others(
