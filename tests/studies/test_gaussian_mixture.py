@@ -278,6 +278,15 @@ def test_batches_are_pooled_to_the_moments_of_all_trials():
     np.testing.assert_allclose(error, values.std(0, ddof=1) / np.sqrt(60), rtol=1e-5)
 
 
+def test_large_batches_hold_the_same_trials(small, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_BATCHES", 1)
+    assert batches.batch_size(60) == 50 and batches.batch_size(30) == 25
+    assert [batches.batch_size(n) for n in (1, 1000)] == [25, 1000]
+    large = computed(SMALL)
+    for name in ("gap", "gap_se", "train_nll", "tv_se"):
+        np.testing.assert_allclose(large[name], small[name], rtol=1e-4, atol=1e-6)
+
+
 def test_the_population_takes_the_place_of_a_test_set():
     config = replace(SMALL, n_test=0, sampler=("sufficient",), n_trials=2000)
     table = computed(config)

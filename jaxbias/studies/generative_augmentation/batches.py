@@ -18,8 +18,11 @@ from jaxtyping import Array, Float, Int
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import RandomKey
 
-BATCH = 25
-"""Trials of one batch: enough lanes to fill vector units, few enough to stay in cache."""
+LANES = 25
+"""Trials computed together: enough to fill vector units, few enough to stay in cache."""
+
+MOST_BATCHES = 4000
+"""Batches of a case, about: their moments are held until the table is made."""
 
 Trial = Callable[[RandomKey, Any], Float[Array, "row statistic"]]
 Columns = dict[str, np.ndarray]
@@ -35,12 +38,18 @@ def moments(
     return jnp.stack([mean, squares], axis=-1)
 
 
-def program(trial: Trial, mesh: Mesh, *, vectorised: bool) -> Callable:
+def batch_size(n_trials: int) -> int:
+    """Trials of one batch: `LANES`, or a multiple of it where trials are very many."""
+    return LANES * max(1, n_trials // (LANES * MOST_BATCHES))
+
+
+def program(trial: Trial, mesh: Mesh, *, n_trials: int, vectorised: bool) -> Callable:
     """Compile a trial for batches spread over a mesh.
 
     Args:
         trial: What one trial gives.
         mesh: From `devices.mesh`.
+        n_trials: How many trials each case will have.
         vectorised: Whether a batch's trials are computed together on a CPU too: right for
             trials of a few numbers.
 
@@ -49,13 +58,19 @@ def program(trial: Trial, mesh: Mesh, *, vectorised: bool) -> Callable:
     """
     strategy = lanes.default_strategy()
     within: lanes.Strategy = "vmap" if vectorised else strategy
+    size = batch_size(n_trials)
 
     def run(key: RandomKey, case: Any, number: Array, count: Array) -> Array:
         def batch(given: tuple[Array, Array]) -> Array:
-            members = given[0] * BATCH + jnp.arange(BATCH, dtype=jnp.uint32)
+            members = given[0] * size + jnp.arange(size, dtype=jnp.uint32)
             one = lambda k: trial(k, case)  # noqa: E731
-            values = lanes.over(within, one)(rng.member_keys(key, members))
-            return moments(values, given[1])
+            some = lanes.over(within, one)
+            keys = rng.member_keys(key, members).reshape(-1, LANES)
+            # One group needs no loop, and would not be rounded as in one.
+            values = (
+                lanes.over(strategy, some)(keys) if len(keys) > 1 else some(keys[0])
+            )
+            return moments(values.reshape(size, *values.shape[-2:]), given[1])
 
         return lanes.over(strategy, batch)((number, count))
 
@@ -94,13 +109,14 @@ def block(
     def evaluate(inputs: dict[str, Array]) -> Array:
         return run(stream, case, inputs["batch"], inputs["count"])
 
-    number = np.arange(-(-n_trials // BATCH), dtype=np.uint32)
-    left = n_trials - BATCH * number.astype(np.int64)
+    size = batch_size(n_trials)
+    number = np.arange(-(-n_trials // size), dtype=np.uint32)
+    left = n_trials - size * number.astype(np.int64)
     return sweeps.Block(
         name=name,
         evaluate=evaluate,
         finish=_kept,
-        inputs={"batch": number, "count": np.minimum(BATCH, left).astype(np.int32)},
+        inputs={"batch": number, "count": np.minimum(size, left).astype(np.int32)},
         piece=sweeps.even_piece([len(number)], max(piece, mesh.size)),
         cost=cost,
     )
@@ -115,8 +131,9 @@ def pooled(
         Two float64 arrays of shape (row, statistic).
     """
     moments = moments.astype(np.float64)
-    counts = np.full(len(moments), BATCH, np.float64)
-    counts[-1] = n_trials - BATCH * (len(moments) - 1)
+    size = batch_size(n_trials)
+    counts = np.full(len(moments), size, np.float64)
+    counts[-1] = n_trials - size * (len(moments) - 1)
     weights = counts[:, None, None]
     mean = (weights * moments[..., 0]).sum(0) / n_trials
     squares = moments[..., 1].sum(0) + (weights * (moments[..., 0] - mean) ** 2).sum(0)
@@ -139,7 +156,7 @@ def table(
         statistics: Names of the trials' statistics.
         n_trials: Trials of each block.
     """
-    batches = -(-n_trials // BATCH)
+    batches = -(-n_trials // batch_size(n_trials))
     parts = []
     for number, label in enumerate(labels):
         mean, error = pooled(

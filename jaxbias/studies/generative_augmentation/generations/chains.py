@@ -142,7 +142,9 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
             trial = partial(
                 chain, scheme=scheme, dim=dim, generations=config.generations
             )
-            programs[scheme, dim] = batches.program(trial, mesh, vectorised=True)
+            programs[scheme, dim] = batches.program(
+                trial, mesh, n_trials=config.n_trials, vectorised=True
+            )
         # The schemes share their first generation.
         block = batches.block(
             f"{scheme} m {m} dim {dim}",

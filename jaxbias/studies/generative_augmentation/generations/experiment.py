@@ -36,7 +36,9 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         f"{config.generations} generations each, "
         f"on {mesh.size} {jax.devices()[0].platform} devices"
     )
-    with reporter.progress(f"batches of {batches.BATCH} chains") as progress:
+    with reporter.progress(
+        f"batches of {batches.batch_size(config.n_trials)} chains"
+    ) as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
     if not devices.is_writer():
         return

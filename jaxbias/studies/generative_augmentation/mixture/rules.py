@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxbias.ledger import Judgement, MissingError, held, where_possible
 from jaxbias.numerics.statistics import pearson, spearman
+from jaxbias.studies.generative_augmentation import bounds
 from jaxbias.studies.generative_augmentation.mixture.config import (
     FIGURE_1,
     GAMMAS,
@@ -188,11 +189,11 @@ def theorem_orders(evidence: Evidence) -> Judgement:
     evidence.needs(ENOUGH)
     sizes = np.asarray([m for m, _ in FIGURE_1["a"]])
     dims = np.asarray([d for _, d in FIGURE_1["d"]])
-    root, log = np.sqrt(sizes), np.log(sizes)
+    orders = bounds.theorem_orders(sizes)
     shares = []
-    for gamma, order in ((0.0, log / root), (1.0, log**2 / root)):
+    for gamma, words in ((0.0, "no generated points"), (1.0, "as many as real ones")):
         gap = evidence.series("abs_gap", m_real=sizes.tolist(), dim=1, gamma=gamma)
-        shares.append(gap.value / order)
+        shares.append(gap.value / orders[words])
     for gamma in (0.0, 50.0):
         gap = evidence.series("abs_gap", m_real=10, dim=dims.tolist(), gamma=gamma)
         shares.append(gap.value / dims)

@@ -75,8 +75,12 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
     piece = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
     found = []
     for sampler in config.sampler:
-        vectorised = sampler == "sufficient"
-        run = batches.program(_trial(config, sampler), mesh, vectorised=vectorised)
+        run = batches.program(
+            _trial(config, sampler),
+            mesh,
+            n_trials=config.n_trials,
+            vectorised=sampler == "sufficient",
+        )
         for (m, dim), gammas in groups.items():
             block = batches.block(
                 f"{sampler} m {m} dim {dim}",

@@ -39,7 +39,9 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         f"{len(blocks)} variants, {config.n_trials:,} trials of each, "
         f"on {mesh.size} {jax.devices()[0].platform} devices"
     )
-    with reporter.progress(f"batches of {batches.BATCH} trials") as progress:
+    with reporter.progress(
+        f"batches of {batches.batch_size(config.n_trials)} trials"
+    ) as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
     if not devices.is_writer():
         return

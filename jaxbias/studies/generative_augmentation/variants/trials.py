@@ -212,7 +212,9 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
                 classifier=cell.classifier,
                 shapes=shapes,
             )
-            programs[kind] = batches.program(one, mesh, vectorised=False)
+            programs[kind] = batches.program(
+                one, mesh, n_trials=config.n_trials, vectorised=False
+            )
         block = batches.block(
             " ".join(map(str, kind)),
             programs[kind],
