@@ -155,7 +155,8 @@ def figure_1(evidence: Evidence) -> Figure:
     e.set_ylim(bottom=0)
     e.legend(frameon=False)
     _bound_panel(f, evidence, (10, 50))
-    f.legend(frameon=False, fontsize=7)
+    f.set_ylim(top=1.5 * f.get_ylim()[1])
+    f.legend(frameon=False, fontsize=7, loc="upper right")
     for name, panel in zip("abcdef", panels.ravel(), strict=True):
         panel.set_title(f"({name}) {panel.get_title()}", loc="center")
     figure.suptitle(

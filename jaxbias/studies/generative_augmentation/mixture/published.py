@@ -87,7 +87,7 @@ def _read(panel: str, readings: dict) -> Entry:
         id=f"figure-1{panel}-published",
         source=_PICTURE.format(panel),
         claim=f"the published points of panel ({panel}): {shown}",
-        expected="within 15 %",
+        expected="within 15 % and 2 standard errors",
         tolerance=_BY_EYE,
         certainty="read",
         judge=rules.read_values(readings, 0.15),
