@@ -1,0 +1,159 @@
+"""Image models by name: how they are made, what they expect, where they come from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxbias.models.convnext import ConvNeXt
+from jaxbias.models.plain import VGG, AlexNet, ImageMLP, SmallCNN
+from jaxbias.models.resnet import ResNet
+from jaxbias.models.vit import ViT
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_SD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One model of the catalogue.
+
+    Attributes:
+        make: From the number of classes and the arithmetic's dtype to a module whose
+            `__call__(images, train)` gives logits and named intermediates.
+        size: Side of the images that it was made for, in pixels.
+        mean: Of the channels, on the scale 0 to 1; subtracted from images.
+        sd: Of the channels; images are divided by it.
+        source: Who published the architecture, and whose sizes these are.
+    """
+
+    make: Callable[[int, Any], nn.Module]
+    size: int
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    sd: tuple[float, float, float] = IMAGENET_SD
+    source: str
+
+
+def _resnet(stages: tuple[int, ...], *, bottleneck: bool = False, cifar: bool = False):
+    return Entry(
+        make=lambda classes, dtype: ResNet(
+            stages,
+            classes=classes,
+            bottleneck=bottleneck,
+            stem="cifar" if cifar else "imagenet",
+            dtype=dtype,
+        ),
+        size=32 if cifar else 224,
+        source="He et al., CVPR 2016; sizes of torchvision (BSD-3)"
+        if not cifar
+        else "He et al., CVPR 2016; stem of kuangliu/pytorch-cifar (MIT)",
+    )
+
+
+def _vit(width: int, heads: int):
+    return Entry(
+        make=lambda classes, dtype: ViT(
+            width=width, heads=heads, classes=classes, dtype=dtype
+        ),
+        size=224,
+        mean=HALF,
+        sd=HALF,
+        source="Dosovitskiy et al., ICLR 2021; sizes of timm (Apache-2.0)",
+    )
+
+
+def _convnext(
+    depths: tuple[int, ...], widths: tuple[int, ...], size: int = 224, patch: int = 4
+):
+    return Entry(
+        make=lambda classes, dtype: ConvNeXt(
+            depths, widths, classes=classes, patch=patch, dtype=dtype
+        ),
+        size=size,
+        source="Liu et al., CVPR 2022; sizes of the authors (MIT) and of timm "
+        "(Apache-2.0)",
+    )
+
+
+CATALOGUE: Mapping[str, Entry] = {
+    "alexnet": Entry(
+        make=lambda classes, dtype: AlexNet(classes=classes, dtype=dtype),
+        size=224,
+        source="Krizhevsky, arXiv 1404.5997; sizes of torchvision (BSD-3)",
+    ),
+    "vgg11": Entry(
+        make=lambda classes, dtype: VGG(11, classes=classes, dtype=dtype),
+        size=224,
+        source="Simonyan and Zisserman, ICLR 2015; sizes of torchvision (BSD-3)",
+    ),
+    "vgg16": Entry(
+        make=lambda classes, dtype: VGG(16, classes=classes, dtype=dtype),
+        size=224,
+        source="Simonyan and Zisserman, ICLR 2015; sizes of torchvision (BSD-3)",
+    ),
+    "resnet18": _resnet((2, 2, 2, 2)),
+    "resnet34": _resnet((3, 4, 6, 3)),
+    "resnet50": _resnet((3, 4, 6, 3), bottleneck=True),
+    "resnet101": _resnet((3, 4, 23, 3), bottleneck=True),
+    "resnet18_cifar": _resnet((2, 2, 2, 2), cifar=True),
+    "resnet50_cifar": _resnet((3, 4, 6, 3), bottleneck=True, cifar=True),
+    "vit_tiny": _vit(192, 3),
+    "vit_small": _vit(384, 6),
+    "vit_base": _vit(768, 12),
+    "vit_32": Entry(
+        make=lambda classes, dtype: ViT(
+            width=512,
+            depth=7,
+            heads=8,
+            patch=4,
+            hidden=2048,
+            classes=classes,
+            small_image_quirks=True,
+            dtype=dtype,
+        ),
+        size=32,
+        mean=HALF,
+        sd=HALF,
+        source="omihub777/ViT-CIFAR, as Harnessing Synthetic Datasets (2023) uses it",
+    ),
+    "convnext_toy": _convnext((1, 1, 1, 1), (4, 6, 12, 15)),
+    "convnext_femto": _convnext((2, 2, 6, 2), (48, 96, 192, 384)),
+    "convnext_nano": _convnext((2, 2, 8, 2), (80, 160, 320, 640)),
+    "convnext_tiny": _convnext((3, 3, 9, 3), (96, 192, 384, 768)),
+    "convnext_small": _convnext((3, 3, 27, 3), (96, 192, 384, 768)),
+    "convnext_base": _convnext((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "cnn4": Entry(
+        make=lambda classes, dtype: SmallCNN(classes=classes, dtype=dtype),
+        size=32,
+        source="this project",
+    ),
+    "mlp": Entry(
+        make=lambda classes, dtype: ImageMLP(classes=classes, dtype=dtype),
+        size=32,
+        source="this project",
+    ),
+}
+"""Every image model, by the name that the command line takes."""
+
+
+class UnknownModelError(ValueError):
+    """No model of that name; the message lists those that there are."""
+
+
+def build(name: str, classes: int, dtype: Any = jnp.float32) -> nn.Module:
+    """Make a model of the catalogue.
+
+    Args:
+        name: A name of `CATALOGUE`.
+        classes: Number of outputs.
+        dtype: Of the arithmetic; parameters are float32.
+
+    Raises:
+        UnknownModelError: If there is no such model.
+    """
+    if name not in CATALOGUE:
+        raise UnknownModelError(f"no model {name!r}: one of {', '.join(CATALOGUE)}")
+    return CATALOGUE[name].make(classes, dtype)
