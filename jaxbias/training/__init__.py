@@ -1,0 +1,1 @@
+"""Training: schedules, optimisers and what keeps them."""
