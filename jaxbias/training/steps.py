@@ -168,11 +168,13 @@ def step(
 
     cut = lambda a: a.reshape(parts, -1, *a.shape[1:])  # noqa: E731
     nothing = jax.tree.map(jnp.zeros_like, state.params)
-    (gradient, batch_stats), (losses, rights) = lax.scan(
-        part,
-        (nothing, state.batch_stats),
-        (cut(images), cut(targets), jax.random.split(drop, parts)),
-    )
+    begin = nothing, state.batch_stats
+    if parts == 1:
+        # On a CPU, convolutions in a loop are many times slower than outside.
+        (gradient, batch_stats), (losses, rights) = part(begin, (images, targets, drop))
+    else:
+        given = cut(images), cut(targets), jax.random.split(drop, parts)
+        (gradient, batch_stats), (losses, rights) = lax.scan(part, begin, given)
     updates, opt_state = task.optimiser.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
@@ -232,19 +234,92 @@ def epoch(
     Raises:
         ValueError: If there are fewer images than a batch takes.
     """
-    per_epoch = len(pixels) // batch
-    if per_epoch == 0:
-        raise ValueError(f"{len(pixels)} images do not fill a batch of {batch}")
-    steps = per_epoch - first if steps is None else steps
-    shuffle, noise = jax.random.split(key)
-    place = order(shuffle, state.step // per_epoch, len(pixels))
+    steps = _steps_left(len(pixels), batch, first, steps)
+    place, noise = _plan(state, key, len(pixels), batch)
 
     def one(state: TrainState, number: Array) -> tuple[TrainState, dict[str, Array]]:
-        chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
-        own = jax.random.fold_in(noise, state.step)
-        return step(task, state, pixels[chosen], labels[chosen], own)
+        return _numbered(task, batch, state, pixels, labels, place, noise, number)
 
     return lax.scan(one, state, first + jnp.arange(steps))
+
+
+def _steps_left(count: int, batch: int, first: int, steps: int | None) -> int:
+    if count < batch:
+        raise ValueError(f"{count} images do not fill a batch of {batch}")
+    return count // batch - first if steps is None else steps
+
+
+def _plan(
+    state: TrainState, key: RandomKey, count: int, batch: int
+) -> tuple[Array, RandomKey]:
+    """The order of the state's epoch, and the key of all steps' noise."""
+    shuffle, noise = jax.random.split(key)
+    return order(shuffle, state.step // (count // batch), count), noise
+
+
+def _numbered(
+    task: Task,
+    batch: int,
+    state: TrainState,
+    pixels: Pixels,
+    labels: Labels,
+    place: Int[Array, " image"],
+    noise: RandomKey,
+    number: Int[Array, ""] | int,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One step of an epoch, by its number."""
+    chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
+    own = jax.random.fold_in(noise, state.step)
+    return step(task, state, pixels[chosen], labels[chosen], own)
+
+
+def epoch_runner(
+    task: Task, *, batch: int, one_program: bool | None = None
+) -> Callable:
+    """Compile `epoch` for a task, in the form that suits the backend.
+
+    On a GPU or TPU an epoch is one program. On a CPU each step is called by itself:
+    XLA runs convolutions there 25 times slower inside a loop (jax 0.10).
+
+    Args:
+        task: What is trained.
+        batch: Images of a step.
+        one_program: Overrides the choice.
+
+    Returns:
+        A function of (state, pixels, labels, key) and of `first` and `steps` by name, with
+        the results of `epoch`.
+    """
+    if one_program is None:
+        one_program = jax.default_backend() != "cpu"
+    if one_program:
+        return jax.jit(
+            partial(epoch, task, batch=batch), static_argnames=("first", "steps")
+        )
+    plan = jax.jit(partial(_plan, batch=batch), static_argnames="count")
+    one = jax.jit(partial(_numbered, task, batch))
+
+    def run(
+        state: TrainState,
+        pixels: Pixels,
+        labels: Labels,
+        key: RandomKey,
+        *,
+        first: int = 0,
+        steps: int | None = None,
+    ) -> tuple[TrainState, dict[str, Array]]:
+        count = _steps_left(len(pixels), batch, first, steps)
+        place, noise = plan(state, key, count=len(pixels))
+        noise = jax.random.key_data(noise)
+        found = []
+        for number in range(first, first + count):
+            # A key that is used again: each step folds its own number into it.
+            own = jax.random.wrap_key_data(noise)
+            state, metrics = one(state, pixels, labels, place, own, jnp.int32(number))
+            found.append(metrics)
+        return state, jax.tree.map(lambda *values: jnp.stack(values), *found)
+
+    return run
 
 
 def evaluate(

@@ -102,6 +102,21 @@ def test_an_epoch_is_its_steps_and_can_be_cut(data, task):
     same(again, whole, rtol=0, atol=0)
 
 
+def test_an_epoch_of_single_steps_is_the_one_in_one_program(data):
+    start = steps.create(CNN, jax.random.key(0), 8)
+    (first, here), (second, there) = (
+        steps.epoch_runner(CNN, batch=16, one_program=whole)(
+            start, *data, jax.random.key(2), first=1
+        )
+        for whole in (True, False)
+    )
+    same(second, first, rtol=1e-4, atol=1e-6)
+    same(there, here, rtol=1e-4, atol=1e-6)
+    assert len(here["loss"]) == 2
+    with pytest.raises(ValueError, match="50 images do not fill a batch of 51"):
+        steps.epoch_runner(CNN, batch=51)(start, *data, jax.random.key(0))
+
+
 def test_an_epoch_sees_every_image_once_in_a_new_order():
     first, second = (
         np.asarray(steps.order(jax.random.key(0), epoch, 50)) for epoch in (0, 1)
