@@ -37,6 +37,14 @@ class Entry:
     source: str
 
 
+def _vgg(layers: int):
+    return Entry(
+        make=lambda classes, dtype: VGG(layers, classes=classes, dtype=dtype),
+        size=224,
+        source="Simonyan and Zisserman, ICLR 2015; sizes of torchvision (BSD-3)",
+    )
+
+
 def _resnet(stages: tuple[int, ...], *, bottleneck: bool = False, cifar: bool = False):
     return Entry(
         make=lambda classes, dtype: ResNet(
@@ -65,14 +73,12 @@ def _vit(width: int, heads: int):
     )
 
 
-def _convnext(
-    depths: tuple[int, ...], widths: tuple[int, ...], size: int = 224, patch: int = 4
-):
+def _convnext(depths: tuple[int, ...], widths: tuple[int, ...]):
     return Entry(
         make=lambda classes, dtype: ConvNeXt(
-            depths, widths, classes=classes, patch=patch, dtype=dtype
+            depths, widths, classes=classes, dtype=dtype
         ),
-        size=size,
+        size=224,
         source="Liu et al., CVPR 2022; sizes of the authors (MIT) and of timm "
         "(Apache-2.0)",
     )
@@ -84,16 +90,8 @@ CATALOGUE: Mapping[str, Entry] = {
         size=224,
         source="Krizhevsky, arXiv 1404.5997; sizes of torchvision (BSD-3)",
     ),
-    "vgg11": Entry(
-        make=lambda classes, dtype: VGG(11, classes=classes, dtype=dtype),
-        size=224,
-        source="Simonyan and Zisserman, ICLR 2015; sizes of torchvision (BSD-3)",
-    ),
-    "vgg16": Entry(
-        make=lambda classes, dtype: VGG(16, classes=classes, dtype=dtype),
-        size=224,
-        source="Simonyan and Zisserman, ICLR 2015; sizes of torchvision (BSD-3)",
-    ),
+    "vgg11": _vgg(11),
+    "vgg16": _vgg(16),
     "resnet18": _resnet((2, 2, 2, 2)),
     "resnet34": _resnet((3, 4, 6, 3)),
     "resnet50": _resnet((3, 4, 6, 3), bottleneck=True),

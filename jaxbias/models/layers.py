@@ -63,7 +63,7 @@ def convolution(
     )
 
 
-def batch_norm(train: bool, dtype: Any, name: str | None = None, **kwargs: Any):
+def batch_norm(train: bool, dtype: Any, name: str) -> nn.BatchNorm:
     """Batch normalisation as in PyTorch, but for the running variance.
 
     PyTorch's running variance is the unbiased one, Flax's is not: they differ by n/(n-1).
@@ -74,7 +74,6 @@ def batch_norm(train: bool, dtype: Any, name: str | None = None, **kwargs: Any):
         epsilon=BATCH_NORM_EPSILON,
         dtype=dtype,
         name=name,
-        **kwargs,
     )
 
 
@@ -107,14 +106,12 @@ def global_average_pool(x: Images) -> Float[Array, "image channel"]:
     return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
 
 
-def drop_path(
-    x: Array, rate: float, train: bool, module: nn.Module, name: str = "dropout"
-) -> Array:
+def drop_path(x: Array, rate: float, train: bool, module: nn.Module) -> Array:
     """Stochastic depth: drop a branch for whole images, and scale the others up."""
     if rate == 0.0 or not train:
         return x
     shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-    kept = jax.random.bernoulli(module.make_rng(name), 1 - rate, shape)
+    kept = jax.random.bernoulli(module.make_rng("dropout"), 1 - rate, shape)
     return jnp.where(kept, x / (1 - rate), 0.0)
 
 
@@ -123,13 +120,9 @@ def classifier_head(
     classes: int,
     *,
     init: Callable = torch_uniform,
-    bias_init: Callable = nn.initializers.zeros,
-    name: str = "head",
 ) -> Logits:
     """The last linear layer, in float32."""
-    dense = nn.Dense(
-        classes, kernel_init=init, bias_init=bias_init, dtype=jnp.float32, name=name
-    )
+    dense = nn.Dense(classes, kernel_init=init, dtype=jnp.float32, name="head")
     return dense(features)
 
 

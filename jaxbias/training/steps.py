@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxbias.arrays import Params, RandomKey
+from jaxbias.data.augmentation import smoothed
 
 Pixels = UInt8[Array, "image height width channel"]
 Images = Float[Array, "image height width channel"]
@@ -150,8 +151,7 @@ def step(
         largest target) and "gradient_norm".
     """
     change, drop = jax.random.split(key)
-    targets = jax.nn.one_hot(labels, task.classes) * (1 - task.smoothing)
-    targets = targets + task.smoothing / task.classes
+    targets = smoothed(labels, task.classes, task.smoothing)
     images, targets = task.augment(change, as_floats(pixels), targets)
     images = task.normalised(images)
     parts = task.accumulate
@@ -310,11 +310,10 @@ def epoch_runner(
     ) -> tuple[TrainState, dict[str, Array]]:
         count = _steps_left(len(pixels), batch, first, steps)
         place, noise = plan(state, key, count=len(pixels))
-        noise = jax.random.key_data(noise)
         found = []
         for number in range(first, first + count):
             # A key that is used again: each step folds its own number into it.
-            own = jax.random.wrap_key_data(noise)
+            own = jax.random.clone(noise)
             state, metrics = one(state, pixels, labels, place, own, jnp.int32(number))
             found.append(metrics)
         return state, jax.tree.map(lambda *values: jnp.stack(values), *found)

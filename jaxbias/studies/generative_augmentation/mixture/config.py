@@ -115,7 +115,7 @@ def check_values(config: Config) -> None:
             raise UsageError(f"--m-real: must be even (balanced classes), got {m}")
     if config.n_test == 0 and "direct" in config.sampler:
         raise UsageError("--n-test: 0 (the population) needs --sampler sufficient")
-    if 0 < config.n_test < 2 or config.n_test % 2:
+    if config.n_test % 2:
         raise UsageError(f"--n-test: must be even, got {config.n_test}")
     for (m, _), gammas in config.groups().items():
         for gamma in gammas:

@@ -12,6 +12,7 @@ from jaxbias.plotting import BAND, gamma_axis, save_figures, shades
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.batches import Columns
 from jaxbias.studies.generative_augmentation.variants.config import Config
+from jaxbias.studies.generative_augmentation.variants.ledger import of_part
 
 PANELS = {
     "abs_gap": "mean |gap|",
@@ -46,10 +47,6 @@ def _curves(axes: Axes, columns: Columns, rows: np.ndarray, by: str, name: str) 
     axes.set_ylabel(PANELS[name])
 
 
-def _of_part(columns: Columns, part: str) -> np.ndarray:
-    return np.asarray([part in parts.split() for parts in columns["parts"]])
-
-
 def variants(columns: Columns, config: Config) -> Figure:
     """Gap, test loss and test error over gamma, a row for each part."""
     parts = [part for part in VARIED if part in config.parts]
@@ -60,7 +57,7 @@ def variants(columns: Columns, config: Config) -> Figure:
         layout="constrained",
     )
     for row, part in zip(panels, parts, strict=True):
-        rows = _of_part(columns, part)
+        rows = of_part(columns, part)
         for panel, name in zip(row, PANELS, strict=True):
             _curves(panel, columns, rows, VARIED[part], name)
             panel.set_title(part)
@@ -75,7 +72,7 @@ def variants(columns: Columns, config: Config) -> Figure:
 def covariances(columns: Columns, config: Config) -> Figure:
     """True covariance against the generator's: distance, and what lda makes of it."""
     most = max(config.gammas)
-    rows = _of_part(columns, "covariance")
+    rows = of_part(columns, "covariance")
     true, assumed = config.covariances, config.generators
     shape = (len(true), len(assumed))
     figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.4), layout="constrained")

@@ -22,6 +22,11 @@ LARGEST_Z = 4.5
 """Standard errors, for some hundred comparisons."""
 
 
+def of_part(columns: Columns, name: str) -> np.ndarray:
+    """Which rows of a table belong to a part."""
+    return np.asarray([name in parts.split() for parts in columns["parts"]], bool)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A run's table and configuration."""
@@ -37,10 +42,10 @@ class Evidence:
         """
         if self.config.n_trials < FEW:
             raise MissingError(f"{self.config.n_trials} trials, {FEW} are needed")
-        rows = [name in parts.split() for parts in self.columns["parts"]]
-        if not any(rows):
+        rows = of_part(self.columns, name)
+        if not rows.any():
             raise MissingError(f"the part {name!r} was not run")
-        return np.asarray(rows)
+        return rows
 
     def most(self) -> float:
         """The largest gamma, if there are at least two.
