@@ -24,6 +24,10 @@ LANES = 25
 MOST_BATCHES = 4000
 """Batches of a case, about: their moments are held until the table is made."""
 
+PIECE = {"cpu": 8}
+ACCELERATOR_PIECE = 64
+"""Batches to compute at once, see `default_piece`."""
+
 Trial = Callable[[RandomKey, Any], Float[Array, "row statistic"]]
 Columns = dict[str, np.ndarray]
 
@@ -75,6 +79,11 @@ def program(trial: Trial, mesh: Mesh, *, n_trials: int, vectorised: bool) -> Cal
         return lanes.over(strategy, batch)((number, count))
 
     return sweeps.spread(run, mesh, replicated=2)
+
+
+def default_piece() -> int:
+    """Batches to compute at once, over all devices, for trials of no special size."""
+    return PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
 
 
 @jax.jit

@@ -34,10 +34,6 @@ over the true one, its logarithm, the squared distance of a class mean from the 
 over the true variance. Of the linear classifier of all points that the fit saw: the excess
 of the population test loss over the best one, and the error rate."""
 
-PIECE = {"cpu": 8}
-ACCELERATOR_PIECE = 64
-"""Batches to compute at once, over all devices."""
-
 
 class Case(NamedTuple):
     """The traced numbers of a chain."""
@@ -152,7 +148,7 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
             rng.stream(key, "generations", f"m {m}", f"dim {dim}"),
             Case(m=jnp.float32(m), sigma=jnp.float32(config.sigma)),
             n_trials=config.n_trials,
-            piece=PIECE.get(jax.default_backend(), ACCELERATOR_PIECE),
+            piece=batches.default_piece(),
             cost=float(dim * config.generations),
             mesh=mesh,
         )

@@ -27,7 +27,11 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 
     from jaxbias import devices, sweeps
     from jaxbias.studies.generative_augmentation import batches
-    from jaxbias.studies.generative_augmentation.generations import chains, ledger
+    from jaxbias.studies.generative_augmentation.generations import (
+        chains,
+        figures,
+        ledger,
+    )
 
     mesh = devices.mesh()
     blocks = chains.blocks(config, jax.random.key(config.seed), mesh)
@@ -46,4 +50,4 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     directory.write_table(columns)
     directory.write_verdicts(ledger.judge(columns, config))
     with reporter.status("drawing the figures"):
-        ledger.draw(columns, config, directory)
+        figures.draw(columns, config, directory)

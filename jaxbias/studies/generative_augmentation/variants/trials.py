@@ -40,10 +40,6 @@ from the true class (0 to 1, the same for all gammas)."""
 RATIO_DRAWS = 64
 """Points of a trial at which the likelihood ratio is taken, for the total variation."""
 
-PIECE = {"cpu": 8}
-ACCELERATOR_PIECE = 64
-"""Batches to compute at once, over all devices."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -221,7 +217,7 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
             rng.stream(key, "variants", f"m {config.m_real}", f"dim {config.dim}"),
             _case(config, cell, shapes),
             n_trials=config.n_trials,
-            piece=PIECE.get(jax.default_backend(), ACCELERATOR_PIECE),
+            piece=batches.default_piece(),
             cost={"linear": 1.0, "lda": 1.5, "logistic": 20.0}[cell.classifier],
             mesh=mesh,
         )
