@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -31,11 +31,13 @@ from jaxbias.terminal import Reporter
 STUDIES = {
     "neural_redshift": "jaxbias.studies.neural_redshift",
     "generative_augmentation": "jaxbias.studies.generative_augmentation",
+    "train": "jaxbias.studies.train",
 }
 """Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT.
 
-An experiment's module has Config, PRESETS (configurations by preset; by setting and
-preset where Config has a field `setting`), check_values, check and run."""
+An experiment's module has Config, PRESETS (configurations by preset; where the module has
+PRESETS_BY, a field of Config, by that field's value and preset), check_values, check, run,
+and, if its result is more than verdicts, show."""
 
 PRESETS = ("smoke", "quick", "paper")
 
@@ -79,20 +81,20 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _defaults(module: ModuleType, argv: Sequence[str]) -> tuple[str, Any]:
-    """Find the preset and, from it and the setting if there are several, the defaults."""
+    """Find the preset and, from it and what presets also go by, the defaults."""
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", default="quick")
-    several = any(field.name == "setting" for field in fields(module.Config))
-    if several:
-        parser.add_argument("--setting", default=next(iter(module.PRESETS)))
+    presets = module.PRESETS
+    if several := getattr(module, "PRESETS_BY", None):
+        parser.add_argument(f"--{several}", default=next(iter(presets)))
     # The full parser reports what is wrong with the rest.
     known, _ = parser.parse_known_args(argv)
-    presets = module.PRESETS
     if several:
-        if known.setting not in presets:
+        chosen = getattr(known, several)
+        if chosen not in presets:
             choices = ", ".join(presets)
-            raise UsageError(f"--setting: one of {choices}; got {known.setting!r}")
-        presets = presets[known.setting]
+            raise UsageError(f"--{several}: one of {choices}; got {chosen!r}")
+        presets = presets[chosen]
     if known.preset not in PRESETS:
         raise UsageError(f"--preset: one of {', '.join(PRESETS)}; got {known.preset!r}")
     return known.preset, presets[known.preset]
@@ -278,11 +280,14 @@ def _execute(
     with directory:
         if finished:
             reporter.say(f"{directory.path} is finished; its result:")
+            if hasattr(module, "show"):
+                module.show(directory, reporter)
         else:
             reporter.say(f"{study} {experiment}, {options.preset}, in {directory.path}")
             _compute(module, config, directory, reporter)
         if writer:
-            reporter.verdicts(directory.read_verdicts())
+            if verdicts := directory.read_verdicts():
+                reporter.verdicts(verdicts)
             reporter.say(f"table and figures: {directory.path}")
 
 

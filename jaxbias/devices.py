@@ -102,12 +102,12 @@ def default_compile_cache() -> Path:
     return Path(base) / "jaxbias" / "xla"
 
 
-def mesh(num_devices: int | None = None) -> Mesh:
+def mesh(num_devices: int | None = None, *, axis: str = NETWORKS) -> Mesh:
     """Lay all devices of all processes (or the first few) along one axis."""
     devices = jax.devices()
     if num_devices is not None:
         devices = devices[:num_devices]
-    return Mesh(np.asarray(devices), (NETWORKS,))
+    return Mesh(np.asarray(devices), (axis,))
 
 
 def is_writer() -> bool:
@@ -115,9 +115,22 @@ def is_writer() -> bool:
     return jax.process_index() == 0
 
 
+def alone() -> bool:
+    """Tell whether this process is the only one of the run."""
+    return jax.process_count() == 1
+
+
+def together(place: str) -> None:
+    """Wait until every process of the run has come to this place."""
+    if not alone():
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(place)
+
+
 def as_the_writer_says(answer: int) -> int:
     """Give every process process 0's answer: the files may be on its disk alone."""
-    if jax.process_count() == 1:
+    if alone():
         return answer
     from jax.experimental import multihost_utils
 

@@ -144,6 +144,17 @@ class Reporter:
         else:
             yield
 
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table; the first column is text, the others are numbers."""
+        from rich.table import Table
+
+        table = Table(show_lines=False, pad_edge=False)
+        for number, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
+
     def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
         """Print the table "published | here | verdict" and its totals."""
         from rich.table import Table

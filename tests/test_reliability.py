@@ -1,92 +1,17 @@
 """Whole processes: killed, told to stop, out of disk, two at once, on many devices."""
 
-import hashlib
-import json
-import os
 import random
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import ClassVar
 
-import jax
 import pytest
+from processes import Command, cluster, digests, manifest, said
 
-import jaxbias
 from jaxbias.files import TEMPORARY
 from jaxbias.runs import RunDirectory
-
-ROOT = Path(jaxbias.__file__).resolve().parents[1]
-PATIENCE = 120
-"""Seconds for what takes a few, on machines that do other things too."""
-
-# Twelve chunks or so, of a few hundredths of a second.
-OPTIONS = {
-    "neural_redshift": (
-        "--preset smoke --parts heatmaps --activations relu tanh --depths 1 2 "
-        "--weight-scales 1 4 --resolution 128 --width 8 --measures fourier --n-networks"
-    ),
-    "generative_augmentation": (
-        "gaussian-mixture --preset smoke --m-real 10 20 --gammas 0 1 5 --dims 1 40 "
-        "--n-test 2000 --n-trials"
-    ),
-}
-
-
-class Command:
-    """A command in a process of its own, on one CPU device unless told otherwise."""
-
-    started: ClassVar[list["Command"]] = []
-
-    def __init__(
-        self,
-        out,
-        *options,
-        study="neural_redshift",
-        networks=80,
-        devices=1,
-        hash_seed="0",
-    ):
-        self.out = Path(out)
-        argv = [*OPTIONS[study].split(), str(networks)]
-        argv += ["--cpu-devices", str(devices), "--out", out, *options]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"experiments.{study}", *argv],
-            env=os.environ
-            | {
-                "PYTHONPATH": str(ROOT),
-                "PYTHONHASHSEED": hash_seed,
-                # Compiled programs are those of the process before.
-                "XDG_CACHE_HOME": str(jax.config.jax_compilation_cache_dir),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.started.append(self)
-
-    def wait_for(self, condition):
-        """Look again and again until something is so, or the process has ended."""
-        limit = time.monotonic() + PATIENCE
-        while not condition() and self.process.poll() is None:
-            assert time.monotonic() < limit, "nothing happens"
-            time.sleep(0.002)
-        return self.process.poll() is None
-
-    def chunks(self):
-        return list((self.out / "chunks").glob("[!.]*.npz"))
-
-    def wait_for_chunks(self, count):
-        assert self.wait_for(lambda: len(self.chunks()) >= count), self.result()
-
-    def result(self, seconds=PATIENCE):
-        out, err = self.process.communicate(timeout=seconds)
-        return self.process.returncode, out, err
 
 
 @pytest.fixture(autouse=True)
@@ -108,25 +33,12 @@ def undisturbed(tmp_path_factory):
     return digests(out)
 
 
-def digests(out):
-    """A hash of each file; the manifest tells when and how often it was begun."""
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
-    }
-
-
 def assert_finished(out, undisturbed, *options, **settings):
     """Run until done; the files are then those of an undisturbed run, and no others."""
     code, _, err = Command(out, *options, **settings).result()
     assert (code, err) == (0, "")
     assert digests(out) == undisturbed
     assert manifest(out)["status"] == "done" and not (out / "chunks").exists()
-
-
-def manifest(out):
-    return json.loads((out / "manifest.json").read_text())
 
 
 def assert_whole(out, undisturbed):
@@ -315,22 +227,6 @@ def test_other_devices_resume_to_the_same_bytes(tmp_path, undisturbed):
     command.process.send_signal(signal.SIGKILL)
     command.result()
     assert_finished(tmp_path / "run", undisturbed, devices=4)
-
-
-def cluster(out, *options, **settings):
-    """The two processes of a run."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    argv = ("--distributed", "--num-processes", "2", "--coordinator")
-    argv += (f"localhost:{port}", "--process-id")
-    return [Command(out, *options, *argv, str(i), **settings) for i in range(2)]
-
-
-def said(text):
-    """What is left of an output without that of JAX's transport."""
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("[Gloo]"))
 
 
 def test_two_processes_give_the_bytes_of_one(tmp_path, undisturbed):

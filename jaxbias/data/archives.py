@@ -34,14 +34,24 @@ class ImageSet:
         images: uint8, NHWC, with 1 or 3 channels.
         labels: int64, one an image, 0 to `len(classes) - 1`.
         classes: Names, in the order of the labels.
+        where: Where they come from, for messages.
     """
 
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    where: str = "images"
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        """The pixels of an image, and its label."""
+        return np.asarray(self.images[index]), int(self.labels[index])
+
+    def name(self, index: int) -> str:
+        """Where an image comes from, for messages."""
+        return f"{self.where}[{index}]"
 
 
 CIFAR10_CLASSES = (
@@ -299,7 +309,7 @@ def _checked(
         raise SourceError(
             f"{where}: labels from {low} to {high}, but there are {len(classes)} classes"
         )
-    return ImageSet(images, labels.astype(np.int64), tuple(classes))
+    return ImageSet(images, labels.astype(np.int64), tuple(classes), str(where))
 
 
 def _reason(error: Exception) -> str:

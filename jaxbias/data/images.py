@@ -121,6 +121,30 @@ def read_image(path: Path, **options: int) -> np.ndarray:
         raise ImageError(f"{path}: {error}") from error
 
 
+def squared(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Bring an image to `size` by `size`: shorter side resized, central square cut out.
+
+    Args:
+        pixels: uint8, (height, width) or (height, width, 1 or 3).
+        size: Side of the result, in pixels.
+
+    Returns:
+        uint8, with the channels of `pixels`. Bicubic, with the kernel widened where the
+        image shrinks, as Pillow does; an image of that size already comes back as it is.
+    """
+    height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    # Cut out first: Pillow's own `box` lets pixels outside it weigh in.
+    square = pixels[top : top + side, left : left + side]
+    flat = square[..., 0] if square.shape[2:] == (1,) else square
+    picture = Image.fromarray(np.ascontiguousarray(flat))
+    resized = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(resized).reshape(size, size, *pixels.shape[2:])
+
+
 @dataclass(frozen=True)
 class ImageFolder:
     """Images in one folder for each class, read when they are asked for.
@@ -177,6 +201,10 @@ class ImageFolder:
             ImageError: If it cannot be decoded; names the file.
         """
         return read_image(self.paths[index]), int(self.labels[index])
+
+    def name(self, index: int) -> str:
+        """The path of an image."""
+        return str(self.paths[index])
 
 
 def _images_below(folder: Path) -> list[Path]:

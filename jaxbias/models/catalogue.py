@@ -141,6 +141,17 @@ class UnknownModelError(ValueError):
     """No model of that name; the message lists those that there are."""
 
 
+def entry(name: str) -> Entry:
+    """Find a model.
+
+    Raises:
+        UnknownModelError: If there is no such model.
+    """
+    if name not in CATALOGUE:
+        raise UnknownModelError(f"no model {name!r}: one of {', '.join(CATALOGUE)}")
+    return CATALOGUE[name]
+
+
 def build(name: str, classes: int, dtype: Any = jnp.float32) -> nn.Module:
     """Make a model of the catalogue.
 
@@ -152,6 +163,4 @@ def build(name: str, classes: int, dtype: Any = jnp.float32) -> nn.Module:
     Raises:
         UnknownModelError: If there is no such model.
     """
-    if name not in CATALOGUE:
-        raise UnknownModelError(f"no model {name!r}: one of {', '.join(CATALOGUE)}")
-    return CATALOGUE[name].make(classes, dtype)
+    return entry(name).make(classes, dtype)

@@ -13,6 +13,7 @@ from jaxbias.models.layers import (
     classifier_head,
     convolution,
     drop_path,
+    gelu,
     global_average_pool,
     layer_norm,
     linear_rates,
@@ -45,7 +46,7 @@ class ConvNeXtBlock(nn.Module):
         narrow = nn.Dense(
             self.width, kernel_init=truncated_normal, dtype=self.dtype, name="narrow"
         )
-        h = narrow(nn.gelu(wide(h), approximate=False))
+        h = narrow(gelu(wide(h)))
         if self.layer_scale > 0:
             scale = self.param(
                 "scale", nn.initializers.constant(self.layer_scale), (self.width,)

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxbias.models.convolution import convolve
+
 Images = Float[Array, "image height width channel"]
 Features = Float[Array, "image row column feature"]
 """Images after what may change their size and channels."""
@@ -59,6 +61,7 @@ def convolution(
         use_bias=bias,
         kernel_init=init,
         dtype=dtype,
+        conv_general_dilated=convolve,
         name=name,
     )
 
@@ -124,6 +127,16 @@ def classifier_head(
     """The last linear layer, in float32."""
     dense = nn.Dense(classes, kernel_init=init, dtype=jnp.float32, name="head")
     return dense(features)
+
+
+def gelu(x: Array) -> Array:
+    """The exact GELU, by the error function, in float32.
+
+    `jax.nn.gelu` takes its complement, which keeps the relative error of the far negative
+    side small: 3 times slower forward and backward on a CPU (jax 0.10).
+    """
+    wide = x.astype(jnp.float32)
+    return (wide * (0.5 + 0.5 * lax.erf(wide * 0.5**0.5))).astype(x.dtype)
 
 
 def dropout(x: Array, rate: float, train: bool) -> Array:

@@ -15,6 +15,7 @@ from jaxbias.models.layers import (
     convolution,
     drop_path,
     dropout,
+    gelu,
     layer_norm,
     linear_rates,
     truncated_normal,
@@ -79,7 +80,7 @@ class Block(nn.Module):
             )
             h = dense(h)
             if name == "wide" or self.gelu_after:
-                h = nn.gelu(h, approximate=False)
+                h = gelu(h)
         return x + drop_path(h, self.drop_path, train, self)
 
 

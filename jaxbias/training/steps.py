@@ -1,21 +1,21 @@
-"""One step of training, an epoch of steps in one program, and evaluation.
+"""One step of training, and consecutive steps on images that stay on the device.
 
-Images that fit stay on the device as uint8; a step gathers its batch there, augments and
-normalises it, and nothing waits for the host. All functions are pure: a state goes in, a
-new one comes out.
+Images that fit stay there as uint8; a step gathers its batch, augments and normalises it,
+and nothing waits for the host. All functions are pure: a state goes in, a new one comes
+out.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.data.augmentation import smoothed
@@ -25,21 +25,36 @@ Images = Float[Array, "image height width channel"]
 Labels = Int[Array, " image"]
 Targets = Float[Array, "image class"]
 
-Augment = Callable[[RandomKey, Images, Targets], tuple[Array, Targets]]
+
+class Seen(NamedTuple):
+    """Which images a batch holds, for augmentation that depends on it.
+
+    Attributes:
+        key: The same at every step of a training.
+        index: Number of each image in the data set.
+        epoch: Times that the set was gone through before, from 0.
+    """
+
+    key: RandomKey
+    index: Int[Array, " image"]
+    epoch: Int[Array, ""]
+
+
+Augment = Callable[[RandomKey, Images, Targets, Seen], tuple[Array, Targets]]
 """From images on the scale 0 to 1 and targets to augmented ones."""
 
 
 def unchanged(
-    key: RandomKey, images: Images, targets: Targets
+    key: RandomKey, images: Images, targets: Targets, seen: Seen
 ) -> tuple[Images, Targets]:
     """The augmentation that does nothing."""
-    del key
+    del key, seen
     return images, targets
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "batch_stats", "opt_state", "ema"],
+    data_fields=["step", "params", "batch_stats", "opt_state", "ema", "lost"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -52,13 +67,16 @@ class TrainState:
         batch_stats: Running statistics of batch normalisation; empty for other models.
         opt_state: Of the optimiser.
         ema: Exponential moving average of the weights; None where none is kept.
+        lost: Step at which the loss or its gradient was not finite; -1 before. From then
+            on nothing else but the step changes.
     """
 
     step: Any  # An array; JAX also fills trees with other things.
     params: Params
     batch_stats: Any
     opt_state: Any
-    ema: Params | None = None
+    ema: Params | None
+    lost: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +129,9 @@ def create(task: Task, key: RandomKey, size: int, channels: int = 3) -> TrainSta
         params=params,
         batch_stats=variables.get("batch_stats", {}),
         opt_state=task.optimiser.init(params),
-        ema=params if task.ema_decay is not None else None,
+        # A copy: one buffer cannot be given to the next step twice.
+        ema=jax.tree.map(jnp.copy, params) if task.ema_decay is not None else None,
+        lost=jnp.int32(-1),
     )
 
 
@@ -135,7 +155,12 @@ def _loss(
 
 
 def step(
-    task: Task, state: TrainState, pixels: Pixels, labels: Labels, key: RandomKey
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    labels: Labels,
+    key: RandomKey,
+    seen: Seen | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
     """Train on one batch.
 
@@ -145,14 +170,17 @@ def step(
         pixels: The batch; its size is a multiple of `task.accumulate`.
         labels: Their classes.
         key: Of this step: augmentation and dropout.
+        seen: Which images these are; None takes them for the whole set.
 
     Returns:
         The state after, and "loss", "accuracy" (on the augmented batch, against the
-        largest target) and "gradient_norm".
+        largest target), "gradient_norm" and "lost" (see `TrainState`).
     """
-    change, drop = jax.random.split(key)
+    change, drop, still = jax.random.split(key, 3)
+    if seen is None:
+        seen = Seen(still, jnp.arange(len(pixels)), jnp.int32(0))
     targets = smoothed(labels, task.classes, task.smoothing)
-    images, targets = task.augment(change, as_floats(pixels), targets)
+    images, targets = task.augment(change, as_floats(pixels), targets, seen)
     images = task.normalised(images)
     parts = task.accumulate
 
@@ -180,19 +208,26 @@ def step(
     ema = state.ema
     if (kept := task.ema_decay) is not None:
         ema = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, ema, params)
-    metrics = {
-        "loss": jnp.mean(losses),
-        "accuracy": jnp.mean(rights),
-        "gradient_norm": optax.tree.norm(gradient),
-    }
-    after = replace(
-        state,
+    loss, norm = jnp.mean(losses), optax.tree.norm(gradient)
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    after = TrainState(
         step=state.step + 1,
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
         ema=ema,
+        lost=jnp.where(finite | (state.lost >= 0), state.lost, state.step),
     )
+    # Always, as seeds that are trained together may be lost one by one.
+    alive = after.lost < 0
+    kept = replace(state, step=after.step, lost=after.lost)
+    after = jax.tree.map(lambda new, old: jnp.where(alive, new, old), after, kept)
+    metrics = {
+        "loss": loss,
+        "accuracy": jnp.mean(rights),
+        "gradient_norm": norm,
+        "lost": after.lost,
+    }
     return after, metrics
 
 
@@ -201,7 +236,78 @@ def order(key: RandomKey, epoch: Int[Array, ""] | int, count: int) -> Array:
     return jax.random.permutation(jax.random.fold_in(key, epoch), count)
 
 
-def epoch(
+def numbered(
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    labels: Labels,
+    key: RandomKey,
+    place: Int[Array, " all"],
+    *,
+    batch: int,
+    spread: Callable[[Any], Any] = lambda batch: batch,
+) -> tuple[TrainState, dict[str, Array]]:
+    """The next step of a training, on the images that its number in the epoch gives it.
+
+    Those that do not fill a batch at an epoch's end are left out of it.
+
+    Args:
+        task: What is trained.
+        state: Before; its step says which images are next.
+        pixels: The whole training set, on the device.
+        labels: Their classes.
+        key: Of the whole training.
+        place: From `placed`, for the epoch that the step belongs to.
+        batch: Images of a step.
+        spread: Lays a batch over the devices.
+
+    Returns:
+        As `step`.
+    """
+    steps = len(pixels) // batch
+    number = state.step % steps
+    chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
+    given = spread((pixels[chosen], labels[chosen], chosen))
+    return following(task, state, *given, key, epoch_steps=steps)
+
+
+def following(
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    labels: Labels,
+    index: Int[Array, " image"],
+    key: RandomKey,
+    *,
+    epoch_steps: int,
+) -> tuple[TrainState, dict[str, Array]]:
+    """The next step of a training, on a batch that is given.
+
+    Args:
+        task: What is trained.
+        state: Before.
+        pixels: The batch.
+        labels: Their classes.
+        index: Their numbers in the data set.
+        key: Of the whole training: the step's own follows from it and the step's number.
+        epoch_steps: Steps of an epoch.
+
+    Returns:
+        As `step`.
+    """
+    _, noise, still = jax.random.split(key, 3)
+    own = jax.random.fold_in(noise, state.step)
+    seen = Seen(still, index, state.step // epoch_steps)
+    return step(task, state, pixels, labels, own, seen)
+
+
+def placed(key: RandomKey, epoch: Int[Array, ""] | int, count: int) -> Array:
+    """The order of the images in an epoch of a training with this key."""
+    shuffle, _, _ = jax.random.split(key, 3)
+    return order(shuffle, epoch, count)
+
+
+def consecutive(
     task: Task,
     state: TrainState,
     pixels: Pixels,
@@ -209,157 +315,36 @@ def epoch(
     key: RandomKey,
     *,
     batch: int,
-    first: int = 0,
-    steps: int | None = None,
+    steps: int,
+    spread: Callable[[Any], Any] = lambda batch: batch,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Train for one epoch, or for some consecutive steps of one, in one program.
-
-    The images are shuffled for each epoch; those that do not fill a batch at its end are
-    left out of it. Which epoch it is follows from the state's step.
-
-    Args:
-        task: What is trained.
-        state: Before.
-        pixels: The whole training set, on the device.
-        labels: Their classes.
-        key: Of the whole training: order, augmentation and dropout of step n depend on it
-            and on n, so a training can be cut anywhere.
-        batch: Images of a step.
-        first: Number of the first step in the epoch.
-        steps: How many; None goes to the epoch's end.
+    """Several steps in one program, all of one epoch; see `numbered`.
 
     Returns:
         The state after, and each metric with an entry a step.
-
-    Raises:
-        ValueError: If there are fewer images than a batch takes.
     """
-    steps = _steps_left(len(pixels), batch, first, steps)
-    place, noise = _plan(state, key, len(pixels), batch)
+    place = placed(key, state.step // (len(pixels) // batch), len(pixels))
 
-    def one(state: TrainState, number: Array) -> tuple[TrainState, dict[str, Array]]:
-        return _numbered(task, batch, state, pixels, labels, place, noise, number)
-
-    return lax.scan(one, state, first + jnp.arange(steps))
-
-
-def _steps_left(count: int, batch: int, first: int, steps: int | None) -> int:
-    if count < batch:
-        raise ValueError(f"{count} images do not fill a batch of {batch}")
-    return count // batch - first if steps is None else steps
-
-
-def _plan(
-    state: TrainState, key: RandomKey, count: int, batch: int
-) -> tuple[Array, RandomKey]:
-    """The order of the state's epoch, and the key of all steps' noise."""
-    shuffle, noise = jax.random.split(key)
-    return order(shuffle, state.step // (count // batch), count), noise
-
-
-def _numbered(
-    task: Task,
-    batch: int,
-    state: TrainState,
-    pixels: Pixels,
-    labels: Labels,
-    place: Int[Array, " image"],
-    noise: RandomKey,
-    number: Int[Array, ""] | int,
-) -> tuple[TrainState, dict[str, Array]]:
-    """One step of an epoch, by its number."""
-    chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
-    own = jax.random.fold_in(noise, state.step)
-    return step(task, state, pixels[chosen], labels[chosen], own)
-
-
-def epoch_runner(
-    task: Task, *, batch: int, one_program: bool | None = None
-) -> Callable:
-    """Compile `epoch` for a task, in the form that suits the backend.
-
-    On a GPU or TPU an epoch is one program. On a CPU each step is called by itself:
-    XLA runs convolutions there 25 times slower inside a loop (jax 0.10).
-
-    Args:
-        task: What is trained.
-        batch: Images of a step.
-        one_program: Overrides the choice.
-
-    Returns:
-        A function of (state, pixels, labels, key) and of `first` and `steps` by name, with
-        the results of `epoch`.
-    """
-    if one_program is None:
-        one_program = jax.default_backend() != "cpu"
-    if one_program:
-        return jax.jit(
-            partial(epoch, task, batch=batch), static_argnames=("first", "steps")
+    def one(state: TrainState, _: None) -> tuple[TrainState, dict[str, Array]]:
+        # A key that is used again: each step folds its own number into it.
+        own = jax.random.clone(key)
+        return numbered(
+            task, state, pixels, labels, own, place, batch=batch, spread=spread
         )
-    plan = jax.jit(partial(_plan, batch=batch), static_argnames="count")
-    one = jax.jit(partial(_numbered, task, batch))
 
-    def run(
-        state: TrainState,
-        pixels: Pixels,
-        labels: Labels,
-        key: RandomKey,
-        *,
-        first: int = 0,
-        steps: int | None = None,
-    ) -> tuple[TrainState, dict[str, Array]]:
-        count = _steps_left(len(pixels), batch, first, steps)
-        place, noise = plan(state, key, count=len(pixels))
-        found = []
-        for number in range(first, first + count):
-            # A key that is used again: each step folds its own number into it.
-            own = jax.random.clone(noise)
-            state, metrics = one(state, pixels, labels, place, own, jnp.int32(number))
-            found.append(metrics)
-        return state, jax.tree.map(lambda *values: jnp.stack(values), *found)
-
-    return run
+    return lax.scan(one, state, length=steps)
 
 
-def evaluate(
-    task: Task,
-    state: TrainState,
-    pixels: Pixels,
-    labels: Labels,
-    *,
-    batch: int,
-    averaged: bool = False,
-) -> dict[str, Array]:
-    """Loss and accuracy over all images, the last incomplete batch included.
+def logits(
+    task: Task, state: TrainState, pixels: Pixels
+) -> Float[Array, "image class"]:
+    """What the network says of images that are not augmented.
 
     Args:
         task: What was trained.
-        state: The weights.
-        pixels: Images, not augmented.
-        labels: Their classes.
-        batch: Images at a time.
-        averaged: Use the moving average of the weights.
-
-    Returns:
-        "loss" (cross-entropy without smoothing, nats) and "accuracy" (0 to 1).
+        state: The weights; their moving average, where one is kept.
+        pixels: Images.
     """
-    count = len(pixels)
-    batches = -(-count // batch)
-    missing = batches * batch - count
-    params: Any = state.ema if averaged else state.params
-    cut = lambda a: a.reshape(batches, batch, *a.shape[1:])  # noqa: E731
-    place = jnp.minimum(jnp.arange(count + missing), count - 1)
-    there = cut(jnp.arange(count + missing) < count)
-
-    def one(given: tuple[Array, Bool[Array, " image"]]) -> tuple[Array, Array]:
-        chosen, real = given
-        logits, _ = task.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            task.normalised(as_floats(pixels[chosen])),
-        )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels[chosen])
-        right = logits.argmax(-1) == labels[chosen]
-        return jnp.where(real, losses, 0.0).sum(), jnp.sum(right & real)
-
-    losses, rights = lax.map(one, (cut(place), there))
-    return {"loss": losses.sum() / count, "accuracy": rights.sum() / count}
+    params: Any = state.params if state.ema is None else state.ema
+    variables = {"params": params, "batch_stats": state.batch_stats}
+    return task.model.apply(variables, task.normalised(as_floats(pixels)))[0]

@@ -1,4 +1,4 @@
-"""A step by hand, an epoch as its steps, evaluation of every image."""
+"""A step by hand, consecutive steps as one program or one by one, several devices."""
 
 from dataclasses import replace
 from functools import partial
@@ -84,82 +84,119 @@ def test_the_average_of_the_weights(data):
 
 
 @pytest.mark.parametrize("task", [MLP, CNN], ids=["mlp", "cnn"])
-def test_an_epoch_is_its_steps_and_can_be_cut(data, task):
+def test_consecutive_steps_can_be_cut(data, task):
     run = jax.jit(
-        partial(steps.epoch, task), static_argnames=("batch", "first", "steps")
+        partial(steps.consecutive, task, batch=16), static_argnames=("steps",)
     )
     start = steps.create(task, jax.random.key(0), 8)
     key = partial(jax.random.key, 2)
-    whole, metrics = run(start, *data, key(), batch=16)
+    whole, metrics = run(start, *data, key(), steps=3)
     assert {len(values) for values in metrics.values()} == {3}
-    cut, first = run(start, *data, key(), batch=16, steps=1)
-    cut, second = run(cut, *data, key(), batch=16, first=1)
+    cut, first = run(start, *data, key(), steps=1)
+    cut, second = run(cut, *data, key(), steps=2)
     same(cut, whole, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
         np.concatenate([first["loss"], second["loss"]]), metrics["loss"], rtol=1e-5
     )
-    again, _ = run(start, *data, key(), batch=16)
+    again, _ = run(start, *data, key(), steps=3)
     same(again, whole, rtol=0, atol=0)
 
 
-def test_an_epoch_of_single_steps_is_the_one_in_one_program(data):
+def test_single_steps_are_those_of_one_program(data):
     start = steps.create(CNN, jax.random.key(0), 8)
-    (first, here), (second, there) = (
-        steps.epoch_runner(CNN, batch=16, one_program=whole)(
-            start, *data, jax.random.key(2), first=1
-        )
-        for whole in (True, False)
+    key = partial(jax.random.key, 2)
+    whole, _ = jax.jit(partial(steps.consecutive, CNN, batch=16, steps=2))(
+        start, *data, key()
     )
-    same(second, first, rtol=1e-4, atol=1e-6)
-    same(there, here, rtol=1e-4, atol=1e-6)
-    assert len(here["loss"]) == 2
-    with pytest.raises(ValueError, match="50 images do not fill a batch of 51"):
-        steps.epoch_runner(CNN, batch=51)(start, *data, jax.random.key(0))
+    place = steps.placed(key(), 0, 50)
+    one = jax.jit(partial(steps.numbered, CNN, batch=16))
+    state = start
+    for _ in range(2):
+        state, _ = one(state, *data, key(), place)
+    same(state, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_an_epoch_sees_every_image_once_in_a_new_order():
     first, second = (
-        np.asarray(steps.order(jax.random.key(0), epoch, 50)) for epoch in (0, 1)
+        np.asarray(steps.placed(jax.random.key(0), epoch, 50)) for epoch in (0, 1)
     )
     assert sorted(first) == sorted(second) == list(range(50))
     assert (first != second).any()
-    with pytest.raises(ValueError, match="50 images do not fill a batch of 64"):
-        state = steps.create(MLP, jax.random.key(0), 8)
-        pixels = jnp.zeros((50, 8, 8, 3), jnp.uint8)
-        labels = jnp.zeros(50, jnp.int32)
-        steps.epoch(MLP, state, pixels, labels, jax.random.key(0), batch=64)
+
+
+def test_augmentation_is_told_what_it_sees(data):
+    """Numbers of the images, the epoch, and a key that stays the same."""
+    pixels, labels = data
+
+    def augment(key, images, targets, seen):
+        told = jnp.stack([seen.index[0], seen.epoch]).astype(jnp.float32)
+        draw = jax.random.uniform(seen.key, (1,))
+        return images, jnp.zeros_like(targets).at[0].set(jnp.append(told, draw))
+
+    task = replace(MLP, augment=augment)
+    seen = []
+
+    def optimiser_sees(batch_task, state, place):
+        # The loss of a linear target shows the target itself.
+        _, metrics = steps.numbered(
+            batch_task, state, pixels, labels, jax.random.key(2), place, batch=16
+        )
+        return metrics["loss"]
+
+    for step in (0, 2, 3):
+        state = replace(steps.create(task, jax.random.key(0), 8), step=jnp.int32(step))
+        place = steps.placed(jax.random.key(2), step // 3, 50)
+        logits = steps.logits(task, state, pixels[place[step % 3 * 16]][None])
+        told = jnp.array([place[step % 3 * 16], step // 3], jnp.float32)
+        _, _, still = jax.random.split(jax.random.key(2), 3)
+        target = jnp.append(told, jax.random.uniform(still, (1,)))
+        expected = -(target * jax.nn.log_softmax(logits[0])).sum() / 16
+        found = optimiser_sees(task, state, place)
+        assert float(found) == pytest.approx(float(expected), rel=1e-4)
+        seen.append(float(found))
+    assert len(set(seen)) == 3
 
 
 def test_training_learns_and_augmentation_takes_part(data):
-    def augment(key, images, targets):
+    def augment(key, images, targets, seen):
         crop, mix = jax.random.split(key)
         images = augmentation.pad_and_crop(crop, images, 1)
         return augmentation.mixup(mix, images, targets, 0.2)
 
     task = replace(CNN, augment=augment, ema_decay=0.8)
-    run = jax.jit(partial(steps.epoch, task, batch=25))
-    judge = jax.jit(partial(steps.evaluate, task, batch=16, averaged=True))
+    run = jax.jit(partial(steps.consecutive, task, batch=25, steps=2))
+
+    def accuracy(state):
+        return float((steps.logits(task, state, data[0]).argmax(-1) == data[1]).mean())
+
     state = steps.create(task, jax.random.key(0), 8)
-    before = judge(state, *data)["accuracy"]
+    before = accuracy(state)
     for _ in range(25):
         state, metrics = run(state, *data, jax.random.key(3))
     assert int(state.step) == 50
-    assert judge(state, *data)["accuracy"] > max(0.9, before)
+    assert accuracy(state) > max(0.9, before)
     assert metrics["loss"].mean() < 0.9
 
 
-@pytest.mark.parametrize("batch", [7, 50, 64])
-def test_evaluation_counts_every_image_once(data, batch):
-    pixels, labels = data
-    state = steps.create(CNN, jax.random.key(0), 8)
-    found = steps.evaluate(CNN, state, pixels, labels, batch=batch)
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    logits, _ = CNN.model.apply(variables, CNN.normalised(steps.as_floats(pixels)))
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    assert found["loss"] == pytest.approx(float(losses.mean()), rel=1e-4)
-    assert found["accuracy"] == pytest.approx(
-        float((logits.argmax(-1) == labels).mean())
-    )
+def test_a_loss_that_is_not_finite_changes_nothing_and_is_remembered(data):
+    pixels, labels = (side[:10] for side in data)
+
+    def augment(key, images, targets, seen):
+        return images, jnp.where(seen.epoch == 1, jnp.nan, targets)
+
+    task = replace(CNN, augment=augment, ema_decay=0.9)
+    run = jax.jit(partial(steps.following, task, epoch_steps=2))
+    given = pixels, labels, jnp.arange(10)
+    state = steps.create(task, jax.random.key(0), 8)
+    for _ in range(2):
+        state, metrics = run(state, *given, jax.random.key(1))
+        assert int(metrics["lost"]) == -1
+    for _ in range(4):  # Epoch 1 is not finite, epoch 2 would be.
+        after, metrics = run(state, *given, jax.random.key(1))
+        assert int(after.step) == int(state.step) + 1
+        assert int(after.lost) == int(metrics["lost"]) == 2
+        same(replace(after, step=state.step, lost=state.lost), state, rtol=0, atol=0)
+        state = after
 
 
 def test_several_devices_train_as_one(data):

@@ -139,6 +139,9 @@ AUTHOR_CODE = Config(
     fourier_binning="author",
 )
 
+PRESETS_BY = "setting"
+"""The option that presets go by, besides `--preset`."""
+
 PRESETS: Mapping[str, Mapping[str, Config]] = {
     "paper": {
         "smoke": replace(

@@ -7,10 +7,15 @@ controls that should change nothing (width, prior, bias range, grid resolution).
 """
 
 from jaxbias.runs import RunDirectory, UsageError
-from jaxbias.studies.neural_redshift.config import PRESETS, Config, check_values
+from jaxbias.studies.neural_redshift.config import (
+    PRESETS,
+    PRESETS_BY,
+    Config,
+    check_values,
+)
 from jaxbias.terminal import Reporter
 
-__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+__all__ = ["PRESETS", "PRESETS_BY", "Config", "check", "check_values", "run"]
 
 
 def check(config: Config) -> None:

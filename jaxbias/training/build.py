@@ -1,0 +1,177 @@
+"""From a recipe, as data, to the task that steps are made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxbias.arrays import Array, RandomKey
+from jaxbias.data import augmentation
+from jaxbias.data.randaugment import randaugment
+from jaxbias.models import catalogue
+from jaxbias.training import optimisers
+from jaxbias.training.recipes import Change, Recipe
+from jaxbias.training.steps import Augment, Images, Seen, Targets, Task
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_SD = (0.26862954, 0.26130258, 0.27577711)
+
+SWITCH = 0.5
+"""How often cutmix is taken where both it and mixup are wanted, as timm does."""
+
+DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def task(
+    recipe: Recipe,
+    *,
+    classes: int,
+    size: int,
+    epoch_steps: int,
+    mean: tuple[float, ...],
+    sd: tuple[float, ...],
+) -> Task:
+    """Make the task of a recipe.
+
+    Args:
+        recipe: What to do.
+        classes: Number of classes.
+        size: Side of the images, in pixels.
+        epoch_steps: Steps of an epoch.
+        mean: Of the training set's channels, on the scale 0 to 1; for images of one
+            channel, one number.
+        sd: Of the channels.
+
+    Raises:
+        UnknownModelError: If the catalogue has no such model.
+    """
+    entry = catalogue.entry(recipe.model)
+    if recipe.normalise == "model":
+        mean, sd = entry.mean[: len(mean)], entry.sd[: len(sd)]
+    elif recipe.normalise == "clip":
+        mean, sd = CLIP_MEAN[: len(mean)], CLIP_SD[: len(sd)]
+    return Task(
+        model=catalogue.build(recipe.model, classes, DTYPES[recipe.dtype]),
+        optimiser=optimiser(recipe, epoch_steps),
+        classes=classes,
+        mean=mean,
+        sd=sd,
+        augment=augment(recipe, size),
+        smoothing=recipe.smoothing,
+        accumulate=recipe.accumulate,
+        ema_decay=recipe.ema_decay,
+    )
+
+
+def rate(recipe: Recipe, epoch_steps: int) -> optimisers.Schedule:
+    """The learning rate of a recipe, by step."""
+    peak, steps = recipe.rate, recipe.epochs * epoch_steps
+    if recipe.schedule == "one-cycle":
+        return optimisers.one_cycle(peak, steps, rise=recipe.rise)
+    if recipe.schedule == "one-cycle-epochs":
+        by_epoch = optimisers.one_cycle(peak, recipe.epochs, rise=recipe.rise)
+        return optimisers.per_epoch(by_epoch, epoch_steps)
+    if recipe.schedule == "cosine":
+        warmup = min(round(recipe.rise * steps), steps - 1)
+        return optimisers.warmup_cosine(peak, steps, warmup=warmup)
+    if recipe.schedule == "triangular":
+        return optimisers.triangular(peak, steps, rise=recipe.rise, start=0.2, end=0.07)
+    return lambda step: jnp.float32(peak)
+
+
+def _momentum(recipe: Recipe, epoch_steps: int) -> float | optimisers.Schedule:
+    if not recipe.cycle_momentum:
+        return recipe.momentum
+    if recipe.schedule == "one-cycle-epochs":
+        by_epoch = optimisers.cycled_momentum(recipe.epochs, rise=recipe.rise)
+        return optimisers.per_epoch(by_epoch, epoch_steps)
+    steps = recipe.epochs * epoch_steps
+    return optimisers.cycled_momentum(steps, rise=recipe.rise)
+
+
+def optimiser(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
+    """The optimiser of a recipe."""
+    if recipe.optimiser == "adamw":
+        return optimisers.adamw(
+            rate(recipe, epoch_steps),
+            weight_decay=recipe.weight_decay,
+            decay_everything=recipe.decay_everything,
+        )
+    return optimisers.sgd(
+        rate(recipe, epoch_steps),
+        momentum_decay=_momentum(recipe, epoch_steps),
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        decay_everything=recipe.decay_everything,
+    )
+
+
+def augment(recipe: Recipe, size: int) -> Augment:
+    """The augmentation of a recipe: its changes, one after the other."""
+    wanted: tuple[Change, ...] = recipe.augment
+    mixes = tuple(change for change in wanted if change in ("mixup", "cutmix"))
+    places = tuple(change for change in wanted if change not in mixes)
+
+    def change(
+        key: RandomKey, images: Images, targets: Targets, seen: Seen
+    ) -> tuple[Array, Targets]:
+        *keys, last = jax.random.split(key, len(places) + 1)
+        for own, name in zip(keys, places, strict=True):
+            images = _changed(name, own, images, recipe, size, seen)
+        return _mixed(mixes, last, images, targets, recipe)
+
+    return change
+
+
+def _changed(
+    name: Change, key: RandomKey, images: Images, recipe: Recipe, size: int, seen: Seen
+) -> Array:
+    if name == "crop":
+        return augmentation.pad_and_crop(
+            key, images, recipe.padding, reflect=recipe.reflect
+        )
+    if name == "flip":
+        return augmentation.random_flip(key, images)
+    if name == "alternating-flip":
+        return augmentation.alternating_flip(seen.key, images, seen.index, seen.epoch)
+    if name == "resized-crop":
+        return augmentation.random_resized_crop(
+            key, images, size, area=recipe.crop_area
+        )
+    if name == "randaugment":
+        return randaugment(key, images)
+    if name == "colour-jitter":
+        return augmentation.colour_jitter(
+            key,
+            images,
+            brightness_range=recipe.jitter,
+            contrast_range=recipe.jitter,
+            saturation_range=recipe.jitter,
+        )
+    return augmentation.random_erasing(key, images)
+
+
+def _mixed(
+    mixes: tuple[Change, ...],
+    key: RandomKey,
+    images: Images,
+    targets: Targets,
+    recipe: Recipe,
+) -> tuple[Array, Targets]:
+    """Mixup, cutmix, either with probability one half, or nothing."""
+
+    def mixup(key: RandomKey) -> tuple[Array, Targets]:
+        return augmentation.mixup(key, images, targets, recipe.mixup_alpha)
+
+    def cutmix(key: RandomKey) -> tuple[Array, Targets]:
+        return augmentation.cutmix(key, images, targets, recipe.cutmix_alpha)
+
+    if not mixes:
+        return images, targets
+    if len(mixes) == 1:
+        return mixup(key) if mixes == ("mixup",) else cutmix(key)
+    which, own = jax.random.split(key)
+    chosen = jax.random.bernoulli(which, SWITCH)
+    return jax.lax.cond(chosen, cutmix, mixup, own)

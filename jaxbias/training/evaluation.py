@@ -1,0 +1,156 @@
+"""Scores of a network on every image of a set, the last incomplete batch included."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float
+
+from jaxbias.data.archives import ImageSet
+from jaxbias.training import steps
+from jaxbias.training.feeds import IMAGES
+from jaxbias.training.recipes import Views
+from jaxbias.training.steps import Pixels, Task, TrainState
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a network makes of a set, image by image.
+
+    Attributes:
+        losses: Cross-entropy, in nats.
+        predicted: The class of the largest logit.
+        labels: The true ones.
+    """
+
+    losses: np.ndarray
+    predicted: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def loss(self) -> float:
+        """Mean loss."""
+        return float(self.losses.mean())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose class is right."""
+        return float((self.predicted == self.labels).mean())
+
+    def confusion(self, classes: int) -> np.ndarray:
+        """Counts, true class by predicted class."""
+        counts = np.zeros((classes, classes), np.int64)
+        np.add.at(counts, (self.labels, self.predicted), 1)
+        return counts
+
+
+def viewed(task: Task, state: TrainState, pixels: Pixels, views: Views) -> Array:
+    """Logits, the mean over several views of each image.
+
+    "flip-and-shift" is airbench's: the image and its mirror image with half of the weight,
+    and both of the image moved by a pixel up-left and down-right.
+    """
+
+    def both(pixels: Pixels) -> Array:
+        mirrored = steps.logits(task, state, pixels[:, :, ::-1])
+        return (steps.logits(task, state, pixels) + mirrored) / 2
+
+    if views == "none":
+        return steps.logits(task, state, pixels)
+    if views == "flip":
+        return both(pixels)
+    height, width = pixels.shape[1:3]
+    pad = ((0, 0), (1, 1), (1, 1), (0, 0))
+    wide = jnp.pad(pixels, pad, mode="reflect")
+    shifted = (both(wide[:, i : i + height, i : i + width]) for i in (0, 2))
+    return both(pixels) / 2 + sum(shifted) / 4
+
+
+class Evaluator:
+    """Scores states on one set, with one program for all its batches."""
+
+    def __init__(
+        self,
+        task: Task,
+        batches: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]],
+        *,
+        batch: int,
+        mesh: Mesh,
+        views: Views = "none",
+    ) -> None:
+        """Compile on first use.
+
+        Args:
+            task: What is trained.
+            batches: Starts anew over the set: pixels and labels of up to `batch` images.
+            batch: A multiple of the mesh's size.
+            mesh: With the axis `IMAGES`.
+            views: What each image is shown as.
+        """
+        self._batches, self._batch = batches, batch
+        self._spread = NamedSharding(mesh, P(IMAGES))
+        self._program = jax.jit(
+            partial(_scores, task, views=views), out_shardings=NamedSharding(mesh, P())
+        )
+
+    def __call__(self, state: TrainState) -> Scores:
+        """Score a state (of one seed, the same on every device)."""
+        found, labels = [], []
+        for pixels, classes in self._batches():
+            if not len(pixels):
+                continue
+            labels.append(classes)
+            padded = (_filled(part, self._batch) for part in (pixels, classes))
+            # Not waited for: the next batch is prepared while this one is scored.
+            found.append(self._program(state, *map(self._send, padded)))
+        truth = np.concatenate(labels)
+        losses, predicted = (
+            np.concatenate(
+                [
+                    np.asarray(values)[: len(real)]
+                    for values, real in zip(column, labels, strict=True)
+                ]
+            )
+            for column in zip(*found, strict=True)
+        )
+        return Scores(losses, predicted, truth)
+
+    def _send(self, part: np.ndarray) -> Array:
+        """A batch that every process holds whole, over the devices of all."""
+        if jax.process_count() == 1:
+            return jax.device_put(part, self._spread)
+        return jax.make_array_from_callback(
+            part.shape, self._spread, lambda index: part[index]
+        )
+
+
+def _scores(
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    labels: steps.Labels,
+    *,
+    views: Views,
+) -> tuple[Float[Array, " image"], Array]:
+    logits = viewed(task, state, pixels, views)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return losses, logits.argmax(-1)
+
+
+def _filled(part: np.ndarray, count: int) -> np.ndarray:
+    """A batch of full size: the last entry again and again."""
+    missing = count - len(part)
+    return np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+
+
+def whole(images: ImageSet, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of a set in memory, in order."""
+    for start in range(0, len(images), batch):
+        stop = start + batch
+        yield np.asarray(images.images[start:stop]), images.labels[start:stop]

@@ -1,0 +1,326 @@
+"""Feeds: what hands batches to the steps of a training, and runs the steps.
+
+A feed runs any number of steps from wherever the state stands. `Resident` has all images
+on the device; `Streamed` takes them from an iterator. Both spread a batch over the devices
+of a mesh, and the numbers that come out do not depend on how many there are, up to the
+order of sums.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxbias.arrays import Array, Key, RandomKey
+from jaxbias.data.archives import ImageSet
+from jaxbias.training import steps
+from jaxbias.training.steps import Task, TrainState
+
+IMAGES, SEEDS = "images", "seeds"
+"""Names of mesh axes: one over which a batch is spread, and one over which seeds are."""
+
+SeedAxis = Literal["none", "vmap", "devices"]
+"""none: a state has no axis of seeds; vmap: seeds are trained at once on each device;
+devices: each device trains its share of them one after the other."""
+
+STEPS_IN_PROGRAM = 50
+"""Most steps of one program: between two, a run can be saved and stopped."""
+
+AHEAD = 2
+"""Batches that are sent to the device before their turn."""
+
+Metrics = dict[str, Array]
+
+Keys = Key[Array, "*seed"]
+"""The key of a training, or one for each of its seeds."""
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """What a training loop asks for."""
+
+    def advance(
+        self, state: TrainState, first: int, count: int
+    ) -> tuple[TrainState, Metrics]:
+        """Run `count` steps; the state that is given is used up.
+
+        Args:
+            state: Before.
+            first: Its step; given so that nobody waits for the device to say it.
+            count: At most what `most` allows.
+
+        Returns:
+            The state after, and each metric with an entry a step (after those of seeds).
+        """
+        ...
+
+    def most(self, step: int) -> int:
+        """How many steps can be run at once from this one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
+class Resident:
+    """Steps on images that stay on the device."""
+
+    def __init__(
+        self,
+        task: Task,
+        images: ImageSet,
+        key: Keys,
+        *,
+        batch: int,
+        mesh: Mesh,
+        layout: Any = None,
+        seeds: SeedAxis = "none",
+        one_program: bool | None = None,
+    ) -> None:
+        """Bring the images to the devices, whole to each.
+
+        Args:
+            task: What is trained.
+            images: The training set.
+            key: Of the training; with an axis of seeds, one for each.
+            batch: Images of a step.
+            mesh: With the axis `IMAGES`, or `SEEDS` where seeds go over devices.
+            layout: Of the state over the mesh, from `laid`; None leaves it to XLA.
+            seeds: How seeds are trained together.
+            one_program: Whether consecutive steps are one program. None decides by the
+                backend: on a CPU each step is called by itself, as XLA runs convolutions
+                there 25 times slower inside a loop (jax 0.10).
+
+        Raises:
+            ValueError: If there are fewer images than a batch takes.
+        """
+        count = len(images)
+        if count < batch:
+            raise ValueError(f"{count} images do not fill a batch of {batch}")
+        if one_program is None:
+            one_program = jax.default_backend() != "cpu"
+        self._epoch_steps = count // batch
+        self._one_program = one_program
+        whole = NamedSharding(mesh, P())
+        labels = images.labels.astype(np.int32)
+        self._data = jax.device_put((np.asarray(images.images), labels), whole)
+        self._key = key
+        lay = _spread(mesh) if seeds != "devices" else lambda given: given
+        options = {"batch": batch, "spread": lay}
+        over = partial(_over_seeds, seeds=seeds, mesh=mesh)
+        self._many = jax.jit(
+            over(partial(steps.consecutive, task, **options), shared=(1, 2)),
+            static_argnames="steps",
+            donate_argnums=0,
+            out_shardings=(layout, whole),
+        )
+        self._one = jax.jit(
+            over(partial(steps.numbered, task, **options), shared=(1, 2)),
+            donate_argnums=0,
+            out_shardings=(layout, whole),
+        )
+        place = over(
+            partial(_of_epoch, count=count, epoch_steps=self._epoch_steps), shared=()
+        )
+        self._place = jax.jit(place)
+        self._order: tuple[int, Any] = (-1, None)
+
+    def most(self, step: int) -> int:
+        """Steps to the end of the epoch, in pieces."""
+        if not self._one_program:
+            return 1
+        return min(self._epoch_steps - step % self._epoch_steps, STEPS_IN_PROGRAM)
+
+    def advance(
+        self, state: TrainState, first: int, count: int
+    ) -> tuple[TrainState, Metrics]:
+        """See `Feed`."""
+        if self._one_program:
+            return self._many(state, *self._data, self._fresh(), steps=count)
+        found = []
+        for number in range(first, first + count):
+            epoch = number // self._epoch_steps
+            if self._order[0] != epoch:
+                self._order = epoch, self._place(state, self._fresh())
+            state, metrics = self._one(
+                state, *self._data, self._fresh(), self._order[1]
+            )
+            found.append(metrics)
+        return state, _stacked(found)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _fresh(self) -> Keys:
+        """The key of the training, which every step uses by folding its number in."""
+        return jax.random.clone(self._key)
+
+
+class Streamed:
+    """Steps on batches from an iterator, which are sent to the devices ahead of time."""
+
+    def __init__(
+        self,
+        task: Task,
+        open_at: Callable[[int], Iterator[tuple[np.ndarray, ...]]],
+        key: Keys,
+        *,
+        epoch_steps: int,
+        mesh: Mesh,
+        layout: Any = None,
+        seeds: SeedAxis = "none",
+    ) -> None:
+        """Prepare; nothing is read before the first step.
+
+        Args:
+            task: What is trained.
+            open_at: Gives the batches from a step on: this process's part of the pixels,
+                labels and numbers of images of each.
+            key: Of the training; with an axis of seeds, one for each.
+            epoch_steps: Steps of an epoch.
+            mesh: With the axis `IMAGES`, or `SEEDS` where seeds go over devices.
+            layout: Of the state over the mesh, from `laid`; None leaves it to XLA.
+            seeds: How seeds are trained together; they see the same batches.
+        """
+        self._open_at, self._key = open_at, key
+        axis = P() if seeds == "devices" else P(IMAGES)
+        self._sharding = NamedSharding(mesh, axis)
+        one = partial(steps.following, task, epoch_steps=epoch_steps)
+        over = _over_seeds(one, seeds=seeds, mesh=mesh, shared=(1, 2, 3))
+        results = layout, NamedSharding(mesh, P())
+        self._one = jax.jit(over, donate_argnums=0, out_shardings=results)
+        self._batches: Iterator[tuple[np.ndarray, ...]] | None = None
+        self._next = -1
+        self._sent: deque[tuple[Array, ...]] = deque()
+
+    def most(self, step: int) -> int:
+        """One: a batch is a step."""
+        return 1
+
+    def advance(
+        self, state: TrainState, first: int, count: int
+    ) -> tuple[TrainState, Metrics]:
+        """See `Feed`."""
+        if self._batches is None or first != self._next:
+            self.close()
+            self._batches = self._open_at(first)
+        self._next = first + count
+        found = []
+        for _ in range(count):
+            while len(self._sent) < AHEAD:
+                self._sent.append(self._send(next(self._batches)))
+            key = jax.random.clone(self._key)
+            state, metrics = self._one(state, *self._sent.popleft(), key)
+            found.append(metrics)
+        return state, _stacked(found)
+
+    def _send(self, batch: tuple[np.ndarray, ...]) -> tuple[Array, ...]:
+        pixels, labels, index = batch
+        parts = pixels, labels.astype(np.int32), index.astype(np.int32)
+        return tuple(
+            jax.make_array_from_process_local_data(self._sharding, part)
+            for part in parts
+        )
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._sent.clear()
+        if (close := getattr(self._batches, "close", None)) is not None:
+            close()
+        self._batches = None
+
+
+def laid(state: TrainState, mesh: Mesh, *, seeds: SeedAxis, sharded: bool) -> Any:
+    """How a state lies over the devices of a mesh: a sharding for each array.
+
+    Args:
+        state: With a leading axis of seeds, unless `seeds` is "none".
+        mesh: As the feed has it.
+        seeds: How seeds are trained together.
+        sharded: Cut every array along its longest axis that the devices divide, so that
+            each device keeps its part alone; otherwise each keeps all.
+    """
+
+    def one(leaf: Array) -> NamedSharding:
+        if seeds == "devices":
+            return NamedSharding(mesh, P(SEEDS))
+        axes = [i for i, n in enumerate(leaf.shape) if n % mesh.size == 0]
+        if not sharded or not axes:
+            return NamedSharding(mesh, P())
+        longest = max(axes, key=lambda i: leaf.shape[i])
+        return NamedSharding(mesh, P(*[None] * longest, IMAGES))
+
+    return jax.tree.map(one, state)
+
+
+def _spread(mesh: Mesh) -> Callable[[Any], Any]:
+    """Lay a batch over the devices of a mesh."""
+    sharding = NamedSharding(mesh, P(IMAGES))
+    return lambda batch: lax.with_sharding_constraint(batch, sharding)
+
+
+def _of_epoch(
+    state: TrainState, key: RandomKey, *, count: int, epoch_steps: int
+) -> Array:
+    """The order of the images in the epoch that a state is in."""
+    return steps.placed(key, state.step // epoch_steps, count)
+
+
+def _stacked(found: list[Metrics]) -> Metrics:
+    """Metrics of single steps along a last axis."""
+    return jax.tree.map(lambda *values: jnp.stack(values, -1), *found)
+
+
+def _over_seeds(
+    function: Callable, *, seeds: SeedAxis, mesh: Mesh, shared: tuple[int, ...]
+) -> Callable:
+    """Lay a function of a state over a leading axis of seeds.
+
+    Args:
+        function: Its arguments have the axis, but for those of `shared`.
+        seeds: How.
+        mesh: For "devices", with the axis `SEEDS`, whose size divides the seeds' number.
+        shared: Numbers of arguments that are the same for all seeds.
+    """
+    if seeds == "none":
+        return function
+
+    def mapped(*args: Any, **options: Any) -> Any:
+        axes = tuple(None if i in shared else 0 for i in range(len(args)))
+        return jax.vmap(partial(function, **options), in_axes=axes)(*args)
+
+    if seeds == "vmap":
+        return mapped
+
+    def in_turn(*args: Any, **options: Any) -> Any:
+        specs = tuple(P() if i in shared else P(SEEDS) for i in range(len(args)))
+
+        def own(*args: Any) -> Any:
+            number = jax.tree.leaves(args[0])[0].shape[0]
+            # Unrolled: on a CPU convolutions in a loop are many times slower.
+            found = [
+                function(*_of_seed(args, shared, i), **options) for i in range(number)
+            ]
+            return jax.tree.map(lambda *values: jnp.stack(values), *found)
+
+        return jax.shard_map(
+            own, mesh=mesh, in_specs=specs, out_specs=P(SEEDS), check_vma=False
+        )(*args)
+
+    return in_turn
+
+
+def _of_seed(args: tuple, shared: tuple[int, ...], number: int) -> list:
+    """One seed's part of the arguments of a function of many."""
+    return [
+        arg if i in shared else jax.tree.map(lambda leaf: leaf[number], arg)
+        for i, arg in enumerate(args)
+    ]
