@@ -4,8 +4,10 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -126,6 +128,29 @@ def together(place: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(place)
+
+
+def laid_out(tree: Any, shardings: Any) -> Any:
+    """Bring arrays and keys, the same in every process, to the devices of all.
+
+    Args:
+        tree: Arrays on this host or its devices.
+        shardings: One for all of them, or one for each.
+    """
+    if alone():
+        return jax.device_put(tree, shardings)
+    if not isinstance(shardings, jax.sharding.Sharding):
+        return jax.tree.map(laid_out, tree, shardings)
+
+    def one(leaf: jax.Array | np.ndarray) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(one(jax.random.key_data(leaf)))
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(
+            whole.shape, shardings, lambda index: whole[index]
+        )
+
+    return jax.tree.map(one, tree)
 
 
 def as_the_writer_says(answer: int) -> int:

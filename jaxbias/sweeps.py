@@ -23,7 +23,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxbias.arrays import Array
-from jaxbias.devices import NETWORKS, is_writer
+from jaxbias.devices import NETWORKS, is_writer, laid_out
 from jaxbias.terminal import Progress
 
 log = logging.getLogger(__name__)
@@ -114,12 +114,7 @@ def spread(function: Callable, mesh: Mesh, *, replicated: int = 0) -> Callable:
 
 def to_mesh(array: np.ndarray, mesh: Mesh) -> Array:
     """Spread a host array, the same in every process, along its leading axis."""
-    sharding = NamedSharding(mesh, P(NETWORKS))
-    if jax.process_count() == 1:
-        return jax.device_put(array, sharding)
-    return jax.make_array_from_callback(
-        array.shape, sharding, lambda index: array[index]
-    )
+    return laid_out(array, NamedSharding(mesh, P(NETWORKS)))
 
 
 def to_host(columns: dict[str, Array]) -> Columns:

@@ -4,14 +4,15 @@ import random
 import signal
 import time
 
+import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pyarrow.parquet
 import pytest
 from processes import Command, cluster, digests, manifest, said
 
 import jaxbias.cli
 from jaxbias.files import read_metrics
+from jaxbias.training import checkpoints
 
 EPOCHS = 8
 STEPS = EPOCHS * 20
@@ -57,11 +58,7 @@ def result_files(out):
 
 def arrays(out, step=STEPS, name="seed-0"):
     """Everything in a checkpoint: weights, statistics, optimiser."""
-    with ocp.StandardCheckpointer() as orbax:
-        found = orbax.restore((out / "checkpoints" / name / f"{step:08d}").absolute())
-    import jax
-
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(found)]
+    return jax.tree.leaves(checkpoints.load(out / "checkpoints" / name, step))
 
 
 @pytest.fixture(scope="module")

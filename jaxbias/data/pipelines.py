@@ -11,7 +11,7 @@ counted up to a share, and another takes its place.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import grain
 import numpy as np
@@ -139,7 +139,7 @@ class _Places:
         own = self.batch // self.processes
         step, within = divmod(place, own)
         step += self.first
-        return int(self.order[step * self.batch + self.process * own + within])
+        return int(self.order[step * self.batch + self.process * own + within])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Read:
     source: Source
     size: int
 
-    def __call__(self, index: int) -> dict[str, np.ndarray]:
+    def __call__(self, index: int) -> dict[str, Any]:
         bad = -1
         for step in range(len(self.source)):
             chosen = (index + step) % len(self.source)

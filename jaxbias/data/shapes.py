@@ -15,7 +15,10 @@ COUNTS = {"train": 20_000, "test": 2_000}
 """Images of each split."""
 
 CONTRAST = 60.0
-"""Least difference of mean brightness between shape and ground, in levels of 255."""
+"""Least difference of mean brightness between shape and ground, in levels of 255.
+
+Before the ground fades and the noise is added.
+"""
 
 NOISE = 14.0
 """Standard deviation of the noise, in levels of 255."""
@@ -107,11 +110,13 @@ def shapes(
         Images (count, size, size, 3), class i mod 10 for image i.
 
     Raises:
-        SourceError: If there is no such split.
+        SourceError: If there is no such split, or nothing is asked for.
     """
     if split not in COUNTS:
         raise SourceError(f"split {split!r}: one of {', '.join(COUNTS)}")
     count = COUNTS[split] if count is None else count
+    if count < 1 or size < 1:
+        raise SourceError(f"{count} shapes of {size} pixels: at least 1 of each")
     stream = seed, list(COUNTS).index(split), size
     pieces = [
         _draw(np.random.default_rng([*stream, start]), size)[: count - start]
@@ -147,7 +152,9 @@ def _draw(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Colours of ground and shape, whose mean brightness is far enough apart."""
-    colours = rng.uniform(20, 235, (2, PIECE, 1, 1, 3))
+    # Half of the contrast may be added or taken away below: so far from both ends.
+    low, high = CONTRAST / 2, 255 - CONTRAST / 2
+    colours = rng.uniform(low, high, (2, PIECE, 1, 1, 3))
     means = colours.mean(axis=-1, keepdims=True)
     apart = np.abs(means[0] - means[1])
     # Where it is not, the darker one is darkened and the lighter one lightened.

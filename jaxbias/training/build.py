@@ -21,6 +21,9 @@ CLIP_SD = (0.26862954, 0.26130258, 0.27577711)
 SWITCH = 0.5
 """How often cutmix is taken where both it and mixup are wanted, as timm does."""
 
+MIXES = ("mixup", "cutmix")
+"""Changes of several images at once: they come last."""
+
 DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -110,9 +113,10 @@ def optimiser(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
 
 def augment(recipe: Recipe, size: int) -> Augment:
     """The augmentation of a recipe: its changes, one after the other."""
-    wanted: tuple[Change, ...] = recipe.augment
-    mixes = tuple(change for change in wanted if change in ("mixup", "cutmix"))
-    places = tuple(change for change in wanted if change not in mixes)
+    mixes: tuple[Change, ...]
+    places: tuple[Change, ...]
+    mixes = tuple(name for name in recipe.augment if name in MIXES)
+    places = tuple(name for name in recipe.augment if name not in MIXES)
 
     def change(
         key: RandomKey, images: Images, targets: Targets, seen: Seen
@@ -142,6 +146,10 @@ def _changed(
         )
     if name == "randaugment":
         return randaugment(key, images)
+    if name == "timm-randaugment":
+        return randaugment(
+            key, images, space="timm", magnitude_std=0.5, increasing=True
+        )
     if name == "colour-jitter":
         return augmentation.colour_jitter(
             key,

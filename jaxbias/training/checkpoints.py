@@ -246,6 +246,37 @@ class Checkpoints:
                 path.unlink()
 
 
+def load(folder: Path, step: int | None = None) -> dict[str, Any]:
+    """Read a step's arrays, whatever devices they were saved from.
+
+    Args:
+        folder: Of a training's checkpoints, such as `RUN/checkpoints/seed-0`.
+        step: Which one; None takes the newest that is whole.
+
+    Returns:
+        "params", "batch_stats", "ema" and the rest of a `TrainState`, as NumPy arrays in
+        dictionaries and lists.
+
+    Raises:
+        CheckpointError: If there is no such step, or it is damaged.
+    """
+    kept = Checkpoints.__new__(Checkpoints)
+    kept.folder = folder.absolute()
+    reasons = []
+    for number in [step] if step is not None else reversed(kept.steps()):
+        if (wrong := kept._wrong(number, {})) is None:
+            return _arrays(kept._place(number))
+        reasons.append(wrong)
+    raise CheckpointError("; ".join(reasons) or f"{folder}: no checkpoints are there")
+
+
+def _arrays(place: Path) -> dict[str, Any]:
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as orbax:
+        tree = orbax.metadata(place).item_metadata.tree
+        host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        return orbax.restore(place, args=ocp.args.PyTreeRestore(restore_args=host))
+
+
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from jaxbias.data.archives import ImageSet
+from jaxbias.devices import laid_out
 from jaxbias.training import steps
 from jaxbias.training.feeds import IMAGES
 from jaxbias.training.recipes import Views
@@ -123,11 +124,7 @@ class Evaluator:
 
     def _send(self, part: np.ndarray) -> Array:
         """A batch that every process holds whole, over the devices of all."""
-        if jax.process_count() == 1:
-            return jax.device_put(part, self._spread)
-        return jax.make_array_from_callback(
-            part.shape, self._spread, lambda index: part[index]
-        )
+        return laid_out(part, self._spread)
 
 
 def _scores(

@@ -20,6 +20,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxbias.arrays import Array, Key, RandomKey
 from jaxbias.data.archives import ImageSet
+from jaxbias.devices import laid_out
 from jaxbias.training import steps
 from jaxbias.training.steps import Task, TrainState
 
@@ -111,7 +112,7 @@ class Resident:
         self._one_program = one_program
         whole = NamedSharding(mesh, P())
         labels = images.labels.astype(np.int32)
-        self._data = jax.device_put((np.asarray(images.images), labels), whole)
+        self._data = laid_out((np.asarray(images.images), labels), whole)
         self._key = key
         lay = _spread(mesh) if seeds != "devices" else lambda given: given
         options = {"batch": batch, "spread": lay}

@@ -272,7 +272,8 @@ class _Group:
     ) -> None:
         self.recipe, self.task, self.running = recipe, task, running
         self.training, self.validation = training, validation
-        self.schedule, self.axis, self.seeds = schedule, axis, tuple(seeds)
+        self.schedule, self.seeds = schedule, tuple(seeds)
+        self.axis: SeedAxis = axis
         self.mesh = _mesh(axis, recipe.batch, len(seeds))
         self.judge = self._judge()
         self.last: tuple[int, list[Scores]] = (-1, [])
@@ -289,7 +290,7 @@ class _Group:
             seeds=self.axis,
             sharded=self.running.shard_parameters,
         )
-        state = jax.device_put(state, layout)
+        state = devices.laid_out(state, layout)
         log = Log(
             directory.path / "metrics.jsonl",
             seeds=self.seeds,
@@ -335,7 +336,7 @@ class _Group:
         keys = [self._keys(seed)[1] for seed in self.seeds]
         key = keys[0] if self.axis == "none" else jnp.stack(keys)
         where = P(SEEDS) if self.axis == "devices" else P()
-        key = jax.device_put(key, NamedSharding(self.mesh, where))
+        key = devices.laid_out(key, NamedSharding(self.mesh, where))
         options: dict[str, Any] = {
             "mesh": self.mesh,
             "layout": layout,

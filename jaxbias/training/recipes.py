@@ -19,6 +19,7 @@ Change = Literal[
     "alternating-flip",
     "resized-crop",
     "randaugment",
+    "timm-randaugment",
     "colour-jitter",
     "erasing",
     "mixup",
@@ -62,7 +63,7 @@ class Recipe:
     """Decay biases and norms too."""
     augment: tuple[Change, ...] = ("crop", "flip")
     """What is done to the images of a batch, in this order; give `--augment` alone for
-    nothing."""
+    nothing. randaugment is torchvision's; timm-randaugment rand-m9-mstd0.5-inc1."""
     padding: int = 4
     """Pixels by which crop moves an image, at most."""
     reflect: bool = False
@@ -152,7 +153,14 @@ RECIPES: Mapping[str, Recipe] = {
         schedule="cosine",
         rise=20 / 300,
         weight_decay=0.05,
-        augment=("resized-crop", "flip", "randaugment", "erasing", "mixup", "cutmix"),
+        augment=(
+            "resized-crop",
+            "flip",
+            "timm-randaugment",
+            "erasing",
+            "mixup",
+            "cutmix",
+        ),
         smoothing=0.1,
         ema_decay=0.9999,
         dtype="bfloat16",

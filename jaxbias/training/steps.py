@@ -206,8 +206,8 @@ def step(
     updates, opt_state = task.optimiser.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
-    if (kept := task.ema_decay) is not None:
-        ema = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, ema, params)
+    if (decay := task.ema_decay) is not None:
+        ema = jax.tree.map(lambda o, n: decay * o + (1 - decay) * n, ema, params)
     loss, norm = jnp.mean(losses), optax.tree.norm(gradient)
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     after = TrainState(
@@ -267,8 +267,8 @@ def numbered(
     steps = len(pixels) // batch
     number = state.step % steps
     chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
-    given = spread((pixels[chosen], labels[chosen], chosen))
-    return following(task, state, *given, key, epoch_steps=steps)
+    images, classes, index = spread((pixels[chosen], labels[chosen], chosen))
+    return following(task, state, images, classes, index, key, epoch_steps=steps)
 
 
 def following(

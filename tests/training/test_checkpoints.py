@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxbias.training.checkpoints import CheckpointError, Checkpoints
+from jaxbias.training.checkpoints import CheckpointError, Checkpoints, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +117,19 @@ def test_each_damaged_file_is_named_and_the_step_before_is_used(
             name.name if name.suffix != ".json" or damage != Path.unlink else "00000002"
         )
         assert any(named in record.getMessage() for record in caplog.records), name
+
+
+def test_arrays_without_a_template(saved, tmp_path):
+    found = load(saved)
+    assert np.array_equal(found["params"]["w"], np.asarray(a_state(2)["params"]["w"]))
+    assert float(load(saved, 1)["params"]["w"][0, 0]) == 1.0
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    flip(folder / files_of(folder, 2)[0])
+    assert int(load(folder)["step"]) == 1
+    for wrong, step in ((folder, 2), (folder, 7), (tmp_path, None)):
+        with pytest.raises(CheckpointError, match=str(tmp_path)):
+            load(wrong, step)
 
 
 def test_no_whole_step_is_one_error_that_names_the_files(saved, tmp_path, caplog):

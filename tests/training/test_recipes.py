@@ -71,6 +71,7 @@ def test_no_augmentation_changes_nothing(batch):
     "name",
     [
         *("crop", "flip", "alternating-flip", "resized-crop", "randaugment"),
+        "timm-randaugment",
         *("colour-jitter", "erasing", "mixup", "cutmix"),
     ],
 )

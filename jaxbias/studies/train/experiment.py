@@ -5,6 +5,8 @@ for each evaluation), predictions.parquet (a row for each validation image) and 
 the curves. Nothing to train on at hand? The default draws its own images.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from jaxbias.files import UsageError
@@ -108,8 +110,6 @@ def _sets(config: Config) -> tuple:
     running = running_of(config)
     prepared = fit.prepare(training, running, config.model)
     # One size for both, whatever the validation set's own.
-    from dataclasses import replace
-
     same = replace(running, size=prepared.size)
     return prepared, fit.prepare(validation, same, config.model)
 
