@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pyarrow.parquet
 import pytest
+from PIL import Image
 from processes import Command, cluster, digests, manifest, said
 
 import jaxbias.cli
@@ -90,6 +91,13 @@ def test_what_a_run_leaves(undisturbed):
     for name in ("curves", "confusion"):
         assert (undisturbed / "figures" / f"{name}.png").stat().st_size > 5_000
     assert manifest(undisturbed)["parameters"] > 200_000
+
+
+def test_another_process_and_hash_seed_give_the_same_bits(tmp_path, data, undisturbed):
+    out = tmp_path / "run"
+    more = {"hash_seed": "random", **SETTINGS}
+    assert Command(out, *options(data), **more).result()[0] == 0
+    assert_same_training(out, undisturbed)
 
 
 def checkpoint_steps(out):
@@ -219,6 +227,39 @@ def test_two_processes_train_as_one(tmp_path, data, resident):
     for one, two in zip(first, second, strict=True):
         assert one["step"] == two["step"]
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_is_one_line_with_the_step(tmp_path, data):
+    out = tmp_path / "run"
+    command = Command(out, *options(data, "--rate", "1e30"), **SETTINGS)
+    code, _, err = command.result()
+    assert code == 1 and err.count("\n") == 1
+    assert err.startswith("error: step ") and "not finite" in err
+    step = int(err.split()[2].rstrip(":"))
+    assert all(saved < step for saved in checkpoint_steps(out))
+    assert manifest(out)["status"] == "failed"
+
+
+def test_skipped_images_are_listed_and_more_than_allowed_refused(tmp_path):
+    folder = tmp_path / "pictures"
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        place = folder / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (9, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(place)
+    (folder / "a" / "0.png").write_bytes(b"<html>")
+    argv = ["--data", str(folder), "--hold-out", "0.2", "--bad-images", "skip"]
+    settings = {"study": "train", "networks": 2}
+    out = tmp_path / "run"
+    code, text, err = Command(out, *argv, "--most-bad", "0.1", **settings).result()
+    assert (code, err) == (0, "") and "warning: 1 of" in text
+    (listed,) = out.glob("skipped_*.csv")
+    assert "a/0.png" in listed.read_text() and "cannot identify" in listed.read_text()
+    code, _, err = Command(
+        tmp_path / "b", *argv, "--most-bad", "0", **settings
+    ).result()
+    assert code == 2 and err.count("\n") == 1 and "1 of " in err and "a/0.png" in err
 
 
 def run(capsys, out, *argv):

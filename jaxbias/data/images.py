@@ -8,6 +8,7 @@ warning.
 
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ EXTENSIONS = (
 SIXTEEN_BITS = 65_535
 PER_LEVEL = 257
 """16-bit values for one of 8 bits: 65535 / 255."""
+
+
+# Such images are refused here below Pillow's own limit; its warning says nothing more.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(ValueError):

@@ -1,6 +1,8 @@
 """Batches: a function of seed and step alone, and what becomes of bad images."""
 
+import multiprocessing
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,39 @@ def test_workers_read_what_threads_read(folder):
     workers = take(stream(folder, skipped=skip[1], workers=2), 10)
     equal(workers, threads)
     assert skip[0].reasons == skip[1].reasons and set(skip[0].reasons) == {2, 23}
+
+
+class Failing:
+    """A source whose image 20 cannot be read for a reason that is nobody's policy."""
+
+    classes, labels = ("a",), np.zeros(40, np.int64)
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        time.sleep(0.01)
+        if index == 20:
+            raise RuntimeError("the disk is gone: image 20")
+        return np.zeros((8, 8, 3), np.uint8), 0
+
+    def name(self, index):
+        return f"image {index}"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_reader_reaches_the_training(workers):
+    with pytest.raises(RuntimeError, match="the disk is gone: image 20"):
+        take(stream(Failing(), workers=workers), 10)
+
+
+def test_a_killed_worker_is_an_error_and_not_a_wait(folder):
+    opened = stream(folder, workers=2, skipped=Skipped(folder, "skip", most=0.2))
+    next(opened)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(RuntimeError, match="terminated unexpectedly"):
+        take(opened, 500)
 
 
 def test_too_few_images_and_uneven_processes_are_refused(numbered):

@@ -67,6 +67,12 @@ def alone(images):
     return run(feed, fresh(CNN), 0, 7)
 
 
+def test_pinned_numbers(alone):
+    """Change these where the random numbers, the model or a step are meant to change."""
+    expected = [1.1509, 1.305, 1.008, 0.8026, 0.9448, 0.8104, 0.6705]
+    np.testing.assert_allclose(alone[1], expected, rtol=2e-3)
+
+
 @pytest.mark.parametrize("one_program", [True, False])
 @pytest.mark.parametrize("count", [1, 4])
 def test_devices_and_programs_change_rounding_alone(images, alone, count, one_program):

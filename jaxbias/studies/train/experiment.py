@@ -58,10 +58,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     for name, part in (("training", training), ("validation", validation)):
         if part.skipped.reasons:
             directory.write_table(part.skipped.columns(), f"skipped_{name}.parquet")
-            reporter.say(
-                f"{len(part.skipped.reasons)} of {len(part.source)} {name} images "
-                f"could not be used: skipped_{name}.csv"
-            )
+            reporter.say(f"skipped_{name}.csv: images that could not be used, and why")
     directory.write_verdicts(published.judge(config, fitted))
     directory.update_manifest(
         parameters=fitted.parameters,
@@ -125,6 +122,12 @@ def _say_what(config: Config, training, validation, reporter: Reporter) -> None:
         f"classes, {training.size} x {training.size}, {where}; {len(validation):,} to "
         f"validate; {jax.device_count()} {jax.devices()[0].platform} devices"
     )
+    for name, part in (("training", training), ("validation", validation)):
+        if count := len(part.skipped.reasons):
+            reporter.say(
+                f"warning: {count} of {len(part.source)} {name} images cannot be used "
+                "and are skipped"
+            )
     if (shared := fit.shared_images(training, validation)) > 0:
         reporter.say(
             f"warning: {shared} of {len(validation)} validation images are also in the "
