@@ -1,6 +1,7 @@
 """Whole trainings: killed, told to stop, damaged, on other devices and processes."""
 
 import random
+import resource
 import signal
 import time
 
@@ -238,6 +239,23 @@ def test_a_loss_that_is_not_finite_is_one_line_with_the_step(tmp_path, data):
     step = int(err.split()[2].rstrip(":"))
     assert all(saved < step for saved in checkpoint_steps(out))
     assert manifest(out)["status"] == "failed"
+
+
+@pytest.mark.parametrize("limit", [60_000, 300_000])
+def test_a_full_disk_is_one_line_and_earlier_steps_stay(
+    tmp_path, data, undisturbed, limit
+):
+    out = tmp_path / "run"
+    command = Command(out, *options(data), **SETTINGS)
+    assert command.wait_for(lambda: checkpoint_steps(out))
+    resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    code, _, err = command.result()
+    assert code == 1
+    last = err.splitlines()[-1]
+    assert last.startswith("error: File too large") and "checkpoints" in last, err
+    # Before it Orbax's own threads may print what became of their other writes.
+    assert Command(out, *options(data), **SETTINGS).result()[0] == 0
+    assert_same_training(out, undisturbed)
 
 
 def test_skipped_images_are_listed_and_more_than_allowed_refused(tmp_path):

@@ -6,9 +6,12 @@ exist; one whose bytes differ from it is named and the step before it used. Orba
 restores a checkpoint with a flipped bit without a word.
 """
 
+import errno
 import hashlib
 import json
 import logging
+import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -113,8 +116,10 @@ class Checkpoints:
             error, self._error = self._error, None
             if isinstance(error, OSError):
                 raise error
-            reason = " ".join(str(error).split())[:300]
-            raise OSError(None, f"a checkpoint was not written: {reason}") from error
+            # The system's own error is at the end of a long text of Orbax's.
+            found = re.search(r"os_error_code='(\d+)'", str(error))
+            code = int(found.group(1)) if found else errno.EIO
+            raise OSError(code, os.strerror(code), str(self.folder)) from error
 
     def close(self) -> None:
         """Wait, and end Orbax's threads."""
