@@ -377,9 +377,6 @@ def guarded(action: Any) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
-    except ArithmeticError as error:  # A loss that is not finite.
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"error: {error.strerror or error}{where}", file=sys.stderr)

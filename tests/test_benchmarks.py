@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from benchmarks import machine, random_networks
+from benchmarks import machine, random_networks, reading, training
 from jaxbias import devices
 
 
@@ -68,3 +68,31 @@ def test_the_yardsticks_are_positive():
     assert machine.matmul_rate(mesh, size=64) > 0
     assert machine.copy_rate(mesh, megabytes=1) > 0
     assert machine.peak_memory() > 2**20
+
+
+@pytest.mark.parametrize(
+    ("model", "published"),
+    # Multiplications of the papers and of timm, twice: an addition counts too.
+    [("resnet18_cifar", 2 * 0.556e9), ("vit_tiny", 2 * 1.26e9)],
+)
+def test_flops_of_image_models_are_the_published_ones(model, published):
+    found = training.forward_flops(training.CASES[model])
+    assert found == pytest.approx(published, rel=0.02)
+
+
+def test_steps_of_image_models_are_timed():
+    case = training.Case(model="cnn4", batch=2, classes=3)
+    ours = training.Ours(case)
+    found = ours.compile()
+    assert found["compile_s"] > 0 and found["step_memory_mb"] > 0
+    times = training.alternated({"ours": ours.step}, seconds=0)["ours"]
+    assert len(times) == 5 and min(times) > 0
+
+
+def test_photographs_are_read_by_every_reader(tmp_path):
+    reading.write_files(tmp_path, 70)
+    found = reading.readers(tmp_path)
+    for (_, reader), read in found.items():
+        # Workers take seconds to start; Grain leaves out a batch that is not full.
+        if reader != "grain processes":
+            assert read() == (64 if "grain" in reader else 70)

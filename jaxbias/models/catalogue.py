@@ -7,13 +7,18 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxbias.arrays import Params
+from jaxbias.models import airbench
 from jaxbias.models.convnext import ConvNeXt
+from jaxbias.models.layers import Images
 from jaxbias.models.plain import VGG, AlexNet, ImageMLP, SmallCNN
 from jaxbias.models.resnet import ResNet
 from jaxbias.models.vit import ViT
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
+CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR_SD = (0.2470, 0.2435, 0.2616)
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -28,6 +33,10 @@ class Entry:
         mean: Of the channels, on the scale 0 to 1; subtracted from images.
         sd: Of the channels; images are divided by it.
         source: Who published the architecture, and whose sizes these are.
+        prepare: From fresh parameters and normalised training images to the parameters
+            that training starts from; None where images have no say.
+        fixed: Parameters that are not trained, as paths: module/name.
+        early: Parameters that are trained at the beginning alone.
     """
 
     make: Callable[[int, Any], nn.Module]
@@ -35,6 +44,9 @@ class Entry:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     sd: tuple[float, float, float] = IMAGENET_SD
     source: str
+    prepare: Callable[[Params, Images], Params] | None = None
+    fixed: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
 
 
 def _vgg(layers: int):
@@ -84,6 +96,21 @@ def _convnext(depths: tuple[int, ...], widths: tuple[int, ...]):
     )
 
 
+def _airbench(widths: tuple[int, ...]):
+    return Entry(
+        make=lambda classes, dtype: airbench.Airbench(
+            widths, classes=classes, dtype=dtype
+        ),
+        size=32,
+        mean=CIFAR_MEAN,
+        sd=CIFAR_SD,
+        source="Jordan, arXiv 2404.00498; sizes of KellerJordan/cifar10-airbench (MIT)",
+        prepare=airbench.whiten,
+        fixed=airbench.FIXED,
+        early=airbench.EARLY,
+    )
+
+
 CATALOGUE: Mapping[str, Entry] = {
     "alexnet": Entry(
         make=lambda classes, dtype: AlexNet(classes=classes, dtype=dtype),
@@ -123,6 +150,8 @@ CATALOGUE: Mapping[str, Entry] = {
     "convnext_tiny": _convnext((3, 3, 9, 3), (96, 192, 384, 768)),
     "convnext_small": _convnext((3, 3, 27, 3), (96, 192, 384, 768)),
     "convnext_base": _convnext((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "airbench94": _airbench(airbench.WIDTHS_94),
+    "airbench95": _airbench(airbench.WIDTHS_95),
     "cnn4": Entry(
         make=lambda classes, dtype: SmallCNN(classes=classes, dtype=dtype),
         size=32,

@@ -14,22 +14,20 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-Images = Float[Array, "image row column channel"]
+Images = Float[Array, "image height width channel"]
+Features = Float[Array, "image row column feature"]
 Kernel = Float[Array, "3 3 fan_in fan_out"]
 Sixteen = list[Float[Array, "tile channel"]]
 """A matrix for each of the 4 x 4 places of a tile, row by row."""
 
-# Each array is stored as it is: XLA would compute it again inside every product.
-_stored = lax.optimization_barrier
 
-
-def convolved(x: Images, kernel: Kernel) -> Images:
+def convolved(x: Images, kernel: Kernel) -> Features:
     """The sum over taps, as `lax.conv_general_dilated` has it."""
     products = [a @ b for a, b in zip(_tiles(x), _weights(kernel), strict=True)]
-    return _untiled(_stored(products), x.shape)
+    return _untiled(products, x.shape)
 
 
-def input_gradient(g: Images, kernel: Kernel) -> Images:
+def input_gradient(g: Features, kernel: Kernel) -> Images:
     """The gradient with respect to the images, from that of the output.
 
     It is the convolution with the kernel turned by half and its channels exchanged. Turning
@@ -42,10 +40,10 @@ def input_gradient(g: Images, kernel: Kernel) -> Images:
         for i in range(4)
         for j in range(4)
     ]
-    return _untiled(_stored(products), g.shape)
+    return _untiled(products, g.shape)
 
 
-def weight_gradient(x: Images, g: Images) -> Kernel:
+def weight_gradient(x: Images, g: Features) -> Kernel:
     """The gradient with respect to the weights, from images and that of the output."""
     images, height, width, fan_out = g.shape
     halves = g.reshape(images, height // 2, 2, width // 2, 2, fan_out)
@@ -54,7 +52,7 @@ def weight_gradient(x: Images, g: Images) -> Kernel:
         for row in _four(halves[:, :, 0], halves[:, :, 1])
         for column in _four(row[:, :, :, 0], row[:, :, :, 1])
     ]
-    products = [a.T @ b for a, b in zip(_tiles(x), _stored(parts), strict=True)]
+    products = [a.T @ b for a, b in zip(_tiles(x), parts, strict=True)]
     rows = [_three(products[4 * i : 4 * i + 4]) for i in range(4)]
     columns = [_three([row[j] for row in rows]) for j in range(3)]
     return jnp.stack([jnp.stack([c[i] for c in columns]) for i in range(3)])
@@ -66,14 +64,12 @@ def _tiles(x: Images) -> Sixteen:
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
     def transformed(x: Array, axis: int, length: int) -> list[Array]:
-        a, b, c, d = (
-            lax.slice_in_dim(x, i, i + length - 1, 2, axis) for i in range(4)
-        )
+        a, b, c, d = (lax.slice_in_dim(x, i, i + length - 1, 2, axis) for i in range(4))
         return [a - c, b + c, c - b, b - d]
 
     rows = transformed(x, 1, height)
     every = [column for row in rows for column in transformed(row, 2, width)]
-    return _stored([tile.reshape(-1, channels) for tile in every])
+    return [tile.reshape(-1, channels) for tile in every]
 
 
 def _weights(kernel: Kernel) -> Sixteen:
@@ -83,10 +79,10 @@ def _weights(kernel: Kernel) -> Sixteen:
         return [a, (a + b + c) / 2, (a - b + c) / 2, c]
 
     rows = transformed(*kernel)
-    return _stored([column for row in rows for column in transformed(*row)])
+    return [column for row in rows for column in transformed(*row)]
 
 
-def _untiled(products: Sixteen, shape: Sequence[int]) -> Images:
+def _untiled(products: Sixteen, shape: Sequence[int]) -> Features:
     """From the products to images of a shape, but for their channels."""
     images, height, width, _ = shape
     tiles = [p.reshape(images, height // 2, width // 2, -1) for p in products]

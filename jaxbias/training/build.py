@@ -1,5 +1,6 @@
 """From a recipe, as data, to the task that steps are made of."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,16 +66,36 @@ def task(
         smoothing=recipe.smoothing,
         accumulate=recipe.accumulate,
         ema_decay=recipe.ema_decay,
+        lookahead=_lookahead(recipe, epoch_steps),
+        prepare=entry.prepare,
     )
+
+
+def total_steps(recipe: Recipe, epoch_steps: int) -> int:
+    """Steps of a whole training; the last epoch may be cut short."""
+    return _steps(recipe.epochs, epoch_steps)
+
+
+def _steps(epochs: float | int, epoch_steps: int) -> int:
+    # Rounded first: 1.1 epochs of 10 steps are 11.000000000000002.
+    return math.ceil(round(epochs * epoch_steps, 6))
+
+
+def _lookahead(recipe: Recipe, epoch_steps: int) -> optimisers.Lookahead | None:
+    if not recipe.lookahead:
+        return None
+    return optimisers.Lookahead(total_steps(recipe, epoch_steps))
 
 
 def rate(recipe: Recipe, epoch_steps: int) -> optimisers.Schedule:
     """The learning rate of a recipe, by step."""
-    peak, steps = recipe.rate, recipe.epochs * epoch_steps
+    (peak, _), steps = _coupled(recipe), total_steps(recipe, epoch_steps)
     if recipe.schedule == "one-cycle":
         return optimisers.one_cycle(peak, steps, rise=recipe.rise)
     if recipe.schedule == "one-cycle-epochs":
-        by_epoch = optimisers.one_cycle(peak, recipe.epochs, rise=recipe.rise)
+        by_epoch = optimisers.one_cycle(
+            peak, math.ceil(recipe.epochs), rise=recipe.rise
+        )
         return optimisers.per_epoch(by_epoch, epoch_steps)
     if recipe.schedule == "cosine":
         warmup = min(round(recipe.rise * steps), steps - 1)
@@ -84,30 +105,56 @@ def rate(recipe: Recipe, epoch_steps: int) -> optimisers.Schedule:
     return lambda step: jnp.float32(peak)
 
 
+def _coupled(recipe: Recipe) -> tuple[float, float]:
+    """Largest learning rate and weight decay, in PyTorch's units for a mean loss."""
+    if not recipe.decoupled:
+        return recipe.rate, recipe.weight_decay
+    return optimisers.decoupled(
+        recipe.rate, recipe.weight_decay, momentum=recipe.momentum, batch=recipe.batch
+    )
+
+
 def _momentum(recipe: Recipe, epoch_steps: int) -> float | optimisers.Schedule:
     if not recipe.cycle_momentum:
         return recipe.momentum
     if recipe.schedule == "one-cycle-epochs":
-        by_epoch = optimisers.cycled_momentum(recipe.epochs, rise=recipe.rise)
+        epochs = math.ceil(recipe.epochs)
+        by_epoch = optimisers.cycled_momentum(epochs, rise=recipe.rise)
         return optimisers.per_epoch(by_epoch, epoch_steps)
-    steps = recipe.epochs * epoch_steps
+    steps = total_steps(recipe, epoch_steps)
     return optimisers.cycled_momentum(steps, rise=recipe.rise)
 
 
 def optimiser(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
-    """The optimiser of a recipe."""
-    if recipe.optimiser == "adamw":
-        return optimisers.adamw(
-            rate(recipe, epoch_steps),
-            weight_decay=recipe.weight_decay,
-            decay_everything=recipe.decay_everything,
-        )
+    """The optimiser of a recipe.
+
+    Raises:
+        UnknownModelError: If the catalogue has no such model.
+    """
+    entry = catalogue.entry(recipe.model)
+    early = _steps(recipe.early_epochs, epoch_steps)
+    limits = dict.fromkeys(entry.fixed, 0) | dict.fromkeys(entry.early, early)
+    whole = _adamw if recipe.optimiser == "adamw" else _sgd
+    made = whole(recipe, epoch_steps)
+    return optax.chain(made, optimisers.trained_for(limits)) if limits else made
+
+
+def _adamw(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
+    return optimisers.adamw(
+        rate(recipe, epoch_steps),
+        weight_decay=recipe.weight_decay,
+        decay_everything=recipe.decay_everything,
+    )
+
+
+def _sgd(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
     return optimisers.sgd(
         rate(recipe, epoch_steps),
         momentum_decay=_momentum(recipe, epoch_steps),
         nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
+        weight_decay=_coupled(recipe)[1],
         decay_everything=recipe.decay_everything,
+        bias_rate=recipe.bias_rate,
     )
 
 

@@ -46,6 +46,10 @@ MOST_RESIDENT = 2**32
 SAMPLE = 2_000
 """Images from which the mean and spread of a streamed set are taken."""
 
+FIRST, FIRST_SIZE = 5_000, 64
+"""Images from which a network's first weights are prepared, where it does so; of sides
+above the size, in pixels, fewer, which have no more pixels together."""
+
 EVALUATED = 500
 """Images that are scored at once."""
 
@@ -77,16 +81,23 @@ class Prepared:
             return whole(self.images, batch)
         return in_order(self.source, self.skipped, size=self.size, batch=batch)
 
+    def sample(self, count: int) -> np.ndarray:
+        """Pixels of some images, the same ones in every process.
+
+        They are spread over the set, whose order may be by class. Of a streamed set those
+        that cannot be decoded are left out.
+        """
+        chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        if self.images is not None:
+            return np.asarray(self.images.images[chosen])
+        quiet = Skipped(self.source, "skip", most=1.0)
+        part = Subset(self.source, chosen)
+        return next(in_order(part, quiet, size=self.size, batch=count))[0]
+
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, on the scale 0 to 1."""
-        if self.images is not None:
-            pixels = np.asarray(self.images.images)
-        else:
-            # The numbers of a sample are spread over the set, whose order may be by class.
-            chosen = np.linspace(0, len(self) - 1, min(SAMPLE, len(self))).astype(int)
-            quiet = Skipped(self.source, "skip", most=1.0)
-            sample = Subset(self.source, np.unique(chosen))
-            pixels = next(in_order(sample, quiet, size=self.size, batch=SAMPLE))[0]
+        everything = self.images is not None
+        pixels = self.sample(len(self) if everything else SAMPLE)
         counts = [
             np.bincount(pixels[..., c].ravel(), minlength=256)
             for c in range(pixels.shape[-1])
@@ -201,7 +212,7 @@ def fit(
         sd=sd,
     )
     schedule = Schedule(
-        steps=recipe.epochs * epoch_steps,
+        steps=build.total_steps(recipe, epoch_steps),
         validate_every=running.validate_every * epoch_steps,
         save_every=running.save_every or epoch_steps,
         log_every=running.log_every,
@@ -322,11 +333,17 @@ class _Group:
             self.task,
             size=self.training.size,
             channels=len(self.task.mean),
+            first=self._some() if self.task.prepare is not None else None,
         )
         states = [make(self._keys(seed)[0]) for seed in self.seeds]
         if self.axis == "none":
             return states[0]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+    def _some(self) -> jax.Array:
+        """Training images for the first weights, the same for all seeds and processes."""
+        larger = max(1.0, self.training.size / FIRST_SIZE)
+        return jnp.asarray(self.training.sample(int(FIRST / larger**2) or 1))
 
     def _keys(self, seed: int) -> jax.Array:
         """A seed's keys: for the first weights, and for the training."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxbias import devices
-from jaxbias.files import MetricsLog, keep_metrics, read_metrics
+from jaxbias.files import MetricsLog, UsageError, keep_metrics, read_metrics
 from jaxbias.terminal import Progress
 from jaxbias.training.checkpoints import Checkpoints
 from jaxbias.training.feeds import Feed
@@ -28,8 +28,10 @@ NonFinite = Literal["raise", "skip-seed"]
 logger = logging.getLogger(__name__)
 
 
-class NonFiniteError(ArithmeticError):
+class NonFiniteError(UsageError):
     """A loss or gradient was not finite; the message names the step."""
+
+    exit_code = 1
 
 
 class StopRequested(KeyboardInterrupt):

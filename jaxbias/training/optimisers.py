@@ -5,7 +5,7 @@ PyTorch, its numbers are PyTorch's to the last digit; tests hold them together.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -118,6 +118,75 @@ def decayed(params: Params) -> Params:
     return jax.tree.map(lambda leaf: sum(n > 1 for n in leaf.shape) > 1, params)
 
 
+def _named(params: Params) -> Params:
+    """The path of each parameter: module/name."""
+    path = lambda keys, _: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
+    return jax.tree_util.tree_map_with_path(path, params)
+
+
+def norm_biases(params: Params) -> Params:
+    """Which parameters are biases of normalisations: those of modules called so."""
+
+    def one(path: str) -> bool:
+        module, _, name = path.rpartition("/")
+        return name == "bias" and "norm" in module.rpartition("/")[2]
+
+    return jax.tree.map(one, _named(params))
+
+
+def decoupled(
+    rate: float, weight_decay: float, *, momentum: float, batch: int
+) -> tuple[float, float]:
+    """A rate and weight decay of airbench, as `sgd` takes them for a mean loss.
+
+    There the rate is that of 1,024 images, whose losses are added, before momentum makes
+    the steps longer; and the decay of a batch does not depend on the rate.
+
+    Args:
+        rate: Per 1,024 images.
+        weight_decay: Per 1,024 images, at the largest rate.
+        momentum: Below 1.
+        batch: Images of a step.
+
+    Returns:
+        The rate, and the coefficient of the weights that is added to the gradient.
+    """
+    gain = 1 + 1 / (1 - momentum)
+    return rate * batch / 1024 / gain, weight_decay / rate
+
+
+class TrainedState(NamedTuple):
+    """How many steps were taken."""
+
+    count: Int[Array, ""]
+
+
+def trained_for(limits: Mapping[str, int]) -> optax.GradientTransformation:
+    """Leave some parameters as they are after a number of steps, weight decay or not.
+
+    Args:
+        limits: Steps in which a parameter is trained, by its path; 0 for never.
+    """
+
+    def init(params: Params) -> TrainedState:
+        if missing := set(limits) - set(jax.tree.leaves(_named(params))):
+            raise ValueError(f"no parameters {', '.join(sorted(missing))}")
+        return TrainedState(jnp.int32(0))
+
+    def update(updates: Params, state: Any, params: Params = None) -> tuple:
+        del params
+
+        def one(path: str, update: Array) -> Array:
+            if path not in limits:
+                return update
+            return jnp.where(state.count < limits[path], update, jnp.zeros_like(update))
+
+        updates = jax.tree.map(one, _named(updates), updates)
+        return updates, TrainedState(state.count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
 class MomentumState(NamedTuple):
     """Velocity, and how many steps were taken."""
 
@@ -154,6 +223,7 @@ def sgd(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     decay_everything: bool = False,
+    bias_rate: float = 1.0,
 ) -> optax.GradientTransformation:
     """PyTorch's SGD: the decay is added to the gradient, before the momentum.
 
@@ -163,9 +233,14 @@ def sgd(
         nesterov: Nesterov's momentum.
         weight_decay: Coefficient of the squared weights' gradient.
         decay_everything: Biases and norms too, as recipes do that say nothing.
+        bias_rate: Factor on the rate of normalisations' biases, but not on their decay.
     """
     mask: Any = None if decay_everything else decayed
+    # The rate comes last and everything before it is linear: the gradient can have the
+    # factor in its stead.
+    faster = optax.masked(optax.scale(bias_rate), norm_biases)
     return optax.chain(
+        *([faster] if bias_rate != 1 else []),
         optax.add_decayed_weights(weight_decay, mask),
         momentum(momentum_decay, nesterov=nesterov),
         optax.scale_by_learning_rate(rate),
@@ -184,3 +259,40 @@ def adamw(
     """PyTorch's AdamW: the decay is multiplied by the learning rate, not by its peak."""
     mask: Any = None if decay_everything else decayed
     return optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
+
+
+class Lookahead(NamedTuple):
+    """Weights that are drawn back to their own moving average (Zhang et al., NeurIPS 2019).
+
+    In airbench's form the average grows slower as the training goes on, and the network
+    is the average at the very end.
+
+    Attributes:
+        steps: Of the whole training.
+        every: Steps between two updates.
+        decay: Of the average at the last step, for each step in between.
+    """
+
+    steps: int
+    every: int = 5
+    decay: float = 0.95
+
+    def update(
+        self, step: Int[Array, ""], fast: Params, slow: Params
+    ) -> tuple[Params, Params]:
+        """Update both after a step.
+
+        Args:
+            step: Steps taken, this one included.
+            fast: What is trained.
+            slow: Its average.
+
+        Returns:
+            `fast` and `slow` after, unchanged between two updates.
+        """
+        due, last = step % self.every == 0, step >= self.steps
+        share = 1 - self.decay**self.every * (step / self.steps) ** 3
+        nearer = lambda s, f: jnp.where(due, s + share * (f - s), s)  # noqa: E731
+        slow = jax.tree.map(nearer, slow, fast)
+        replaced = lambda f, s: jnp.where(due | last, s, f)  # noqa: E731
+        return jax.tree.map(replaced, fast, slow), slow

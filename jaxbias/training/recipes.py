@@ -36,8 +36,8 @@ class Recipe:
 
     model: str = "cnn4"
     """A model of the catalogue."""
-    epochs: int = 2
-    """Times that the training set is gone through."""
+    epochs: int | float = 2
+    """Times that the training set is gone through; part of one is rounded up to steps."""
     batch: int = 128
     """Images of a step, over all devices."""
     accumulate: int = 1
@@ -61,6 +61,16 @@ class Recipe:
     """Coefficient of the squared weights' gradient; for adamw the decoupled one."""
     decay_everything: bool = False
     """Decay biases and norms too."""
+    decoupled: bool = False
+    """Of SGD: the rate is that of 1,024 images before momentum makes steps longer, and
+    the decay does not depend on it; airbench's units."""
+    bias_rate: float = 1.0
+    """Of SGD: factor on the learning rate of normalisations' biases."""
+    early_epochs: int | float = 3
+    """Epochs in which parameters are trained that the model lets go early: the bias of
+    airbench's whitening."""
+    lookahead: bool = False
+    """Draw the weights back to their moving average every 5 steps, and end with it."""
     augment: tuple[Change, ...] = ("crop", "flip")
     """What is done to the images of a batch, in this order; give `--augment` alone for
     nothing. randaugment is torchvision's; timm-randaugment rand-m9-mstd0.5-inc1."""
@@ -165,7 +175,29 @@ RECIPES: Mapping[str, Recipe] = {
         ema_decay=0.9999,
         dtype="bfloat16",
     ),
+    # Paper: float16, weights included; here bfloat16, and the weights are float32.
+    "fast": Recipe(
+        model="airbench94",
+        epochs=9.9,
+        batch=1024,
+        rate=11.5,
+        schedule="triangular",
+        rise=0.23,
+        momentum=0.85,
+        weight_decay=0.0153,
+        decay_everything=True,
+        decoupled=True,
+        bias_rate=64.0,
+        lookahead=True,
+        augment=("alternating-flip", "crop"),
+        padding=2,
+        reflect=True,
+        smoothing=0.2,
+        normalise="data",
+        dtype="bfloat16",
+        views="flip-and-shift",
+    ),
 }
 """small: a four-layer network for two CPU cores, ours. plain: ResNet-18 as Zheng et al.
 (NeurIPS 2023) train it on CIFAR-10, in their code. modern: ConvNeXt's own (Liu et al.,
-CVPR 2022, Table 5)."""
+CVPR 2022, Table 5). fast: airbench94 (Jordan, arXiv 2404.00498), in the author's code."""

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.data.augmentation import smoothed
+from jaxbias.training.optimisers import Lookahead
 
 Pixels = UInt8[Array, "image height width channel"]
 Images = Float[Array, "image height width channel"]
@@ -54,7 +55,7 @@ def unchanged(
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "batch_stats", "opt_state", "ema", "lost"],
+    data_fields=["step", "params", "batch_stats", "opt_state", "ema", "lost", "slow"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class TrainState:
         ema: Exponential moving average of the weights; None where none is kept.
         lost: Step at which the loss or its gradient was not finite; -1 before. From then
             on nothing else but the step changes.
+        slow: Lookahead's average of the weights and running statistics, in this order;
+            None where there is none.
     """
 
     step: Any  # An array; JAX also fills trees with other things.
@@ -77,6 +80,7 @@ class TrainState:
     opt_state: Any
     ema: Params | None
     lost: Any
+    slow: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +98,9 @@ class Task:
         accumulate: Parts that a batch is cut into, one after the other; the gradient is
             their mean. Batch statistics are those of each part.
         ema_decay: Of the average of the weights; None keeps none.
+        lookahead: Draws the weights and running statistics back to their average; None
+            leaves them.
+        prepare: Changes fresh weights, given normalised training images; None does not.
     """
 
     model: nn.Module
@@ -105,6 +112,8 @@ class Task:
     smoothing: float = 0.0
     accumulate: int = 1
     ema_decay: float | None = None
+    lookahead: Lookahead | None = None
+    prepare: Callable[[Params, Array], Params] | None = None
 
     def normalised(self, images: Array) -> Array:
         """Images on the scale 0 to 1, brought to mean 0 and deviation 1."""
@@ -119,19 +128,37 @@ def as_floats(pixels: Pixels) -> Images:
     return pixels.astype(jnp.float32) / 255
 
 
-def create(task: Task, key: RandomKey, size: int, channels: int = 3) -> TrainState:
-    """A fresh state for images of `size` by `size`."""
+def create(
+    task: Task,
+    key: RandomKey,
+    size: int,
+    channels: int = 3,
+    first: Pixels | None = None,
+) -> TrainState:
+    """A fresh state for images of `size` by `size`.
+
+    Args:
+        task: What is trained.
+        key: Of the weights.
+        size: In pixels.
+        channels: Of the images.
+        first: Training images that `task.prepare` is given; None leaves it out.
+    """
     images = jnp.zeros((1, size, size, channels))
     variables = jax.jit(task.model.init)(key, images)
-    params = variables["params"]
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    if task.prepare is not None and first is not None:
+        params = task.prepare(params, task.normalised(as_floats(first)))
+    # Copies: one buffer cannot be given to the next step twice.
+    copied = partial(jax.tree.map, jnp.copy)
     return TrainState(
         step=jnp.int32(0),
         params=params,
-        batch_stats=variables.get("batch_stats", {}),
+        batch_stats=batch_stats,
         opt_state=task.optimiser.init(params),
-        # A copy: one buffer cannot be given to the next step twice.
-        ema=jax.tree.map(jnp.copy, params) if task.ema_decay is not None else None,
+        ema=copied(params) if task.ema_decay is not None else None,
         lost=jnp.int32(-1),
+        slow=copied((params, batch_stats)) if task.lookahead is not None else None,
     )
 
 
@@ -205,7 +232,10 @@ def step(
         (gradient, batch_stats), (losses, rights) = lax.scan(part, begin, given)
     updates, opt_state = task.optimiser.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema = state.ema
+    slow, ema = state.slow, state.ema
+    if task.lookahead is not None:
+        fast = params, batch_stats
+        (params, batch_stats), slow = task.lookahead.update(state.step + 1, fast, slow)
     if (decay := task.ema_decay) is not None:
         ema = jax.tree.map(lambda o, n: decay * o + (1 - decay) * n, ema, params)
     loss, norm = jnp.mean(losses), optax.tree.norm(gradient)
@@ -217,6 +247,7 @@ def step(
         opt_state=opt_state,
         ema=ema,
         lost=jnp.where(finite | (state.lost >= 0), state.lost, state.step),
+        slow=slow,
     )
     # Always, as seeds that are trained together may be lost one by one.
     alive = after.lost < 0

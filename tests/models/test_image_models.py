@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from jaxbias.models import layers
+from jaxbias.models.airbench import Airbench
 from jaxbias.models.catalogue import CATALOGUE, UnknownModelError, build
 from jaxbias.models.convnext import ConvNeXt
 from jaxbias.models.resnet import ResNet
 from jaxbias.models.vit import ViT
 
-# Parameters of the published models, 1000 classes (10 for small images).
+# Parameters of the published models, 1000 classes (10 for small images); airbench's
+# follow from the definition, below.
 PUBLISHED = {
     "alexnet": 61_100_840,
     "vgg11": 132_863_336,
@@ -25,6 +27,8 @@ PUBLISHED = {
     "vit_tiny": 5_717_416,
     "vit_small": 22_050_664,
     "vit_base": 86_567_656,
+    "airbench94": 1_971_640,
+    "airbench95": 4_604_728,
     "convnext_nano": 15_593_560,
     "convnext_tiny": 28_589_128,
     "convnext_small": 50_223_688,
@@ -47,6 +51,19 @@ def test_parameter_counts_are_the_published_ones(name):
     size = CATALOGUE[name].size
     model = build(name, 10 if size == 32 else 1000)
     assert count(shapes(model, size)) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [("airbench94", (64, 256, 256)), ("airbench95", (128, 384, 384))],
+)
+def test_parameters_of_airbench_by_its_definition(name, widths):
+    whitening = 24 * (2 * 2 * 3) + 24
+    groups = sum(
+        9 * fan_in * width + 9 * width * width + 2 * width
+        for fan_in, width in zip((24, *widths), widths, strict=False)
+    )
+    assert PUBLISHED[name] == whitening + groups + 10 * widths[-1]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +105,7 @@ SMALL = {
     "bottleneck": ResNet((1, 1, 1, 1), classes=5, bottleneck=True, width=4),
     "convnext": ConvNeXt((1, 1, 1, 1), (4, 8, 8, 8), classes=5, drop_path=0.5),
     "vit": ViT(16, 2, 2, 8, classes=5, drop=0.2, drop_path=0.5),
+    "airbench": Airbench((8, 8, 8), classes=5),
     "cnn4": build("cnn4", 5),
     "mlp": build("mlp", 5),
 }

@@ -198,3 +198,107 @@ def test_momentum_by_hand():
     # v1 = 1, u1 = 1 + .5 v1; v2 = 2 + .6 v1, u2 = 2 + .6 v2.
     assert (float(first), float(second)) == pytest.approx((1.5, 3.56))
     assert int(state.count) == 2 and float(state.velocity) == pytest.approx(2.6)
+
+
+def networks(*shapes):
+    """A tree as a network's, with a normalisation, from its leaves' values or shapes."""
+    kernel, bias, norm = shapes
+    return {"conv": {"kernel": kernel, "bias": bias}, "norm1": {"bias": norm}}
+
+
+def test_biases_of_normalisations_are_found_by_name():
+    params = networks(*[jnp.zeros(2)] * 3) | {"head": {"bias": jnp.zeros(2)}}
+    params["block"] = {"stem_norm": {"bias": jnp.zeros(2), "scale": jnp.zeros(2)}}
+    expected = networks(False, False, True) | {"head": {"bias": False}}
+    expected["block"] = {"stem_norm": {"bias": True, "scale": False}}
+    assert optimisers.norm_biases(params) == expected
+
+
+@needs_torch
+@pytest.mark.parametrize("batch", [1024, 96])
+def test_decoupled_units_are_the_author_s(batch):
+    """A sum of losses in PyTorch, with a group for normalisations, as airbench has it."""
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=s).astype(np.float32) for s in ((3, 2), (2,), (4,))]
+    pull = [rng.normal(size=(9, *leaf.shape)).astype(np.float32) for leaf in start]
+    schedule = optimisers.triangular(1.0, 9, rise=0.23, start=0.2, end=0.07)
+    rate, decay = optimisers.decoupled(11.5, 0.0153, momentum=0.85, batch=batch)
+    ours = optimisers.sgd(
+        lambda step: rate * schedule(step),
+        momentum_decay=0.85,
+        nesterov=True,
+        weight_decay=decay,
+        decay_everything=True,
+        bias_rate=64.0,
+    )
+    scale = 1024 * (1 + 1 / (1 - 0.85))
+    lr, wd = 11.5 / scale, 0.0153 * batch / scale
+    weights = [torch.nn.Parameter(torch.tensor(leaf)) for leaf in start]
+    groups = [
+        {"params": weights[2:], "lr": 64 * lr, "weight_decay": wd / (64 * lr)},
+        {"params": weights[:2], "lr": lr, "weight_decay": wd / lr},
+    ]
+    theirs = torch.optim.SGD(groups, momentum=0.85, nesterov=True)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(theirs, lambda s: float(schedule(s)))
+    params = networks(*map(jnp.asarray, start))
+    state = ours.init(params)
+    for step in range(9):
+        # Each example of the batch has this gradient: so has their mean.
+        mean = networks(*(jnp.asarray(leaf[step]) for leaf in pull))
+        updates, state = ours.update(mean, state, params)
+        params = optax.apply_updates(params, updates)
+        for weight, leaf in zip(weights, pull, strict=True):
+            weight.grad = torch.tensor(leaf[step] * batch)
+        theirs.step()
+        scheduler.step()
+        found = (
+            params["conv"]["kernel"],
+            params["conv"]["bias"],
+            params["norm1"]["bias"],
+        )
+        for one, weight in zip(found, weights, strict=True):
+            np.testing.assert_allclose(one, weight.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_trained_for_a_while_stays_to_the_bit_after_it():
+    ours = optax.chain(
+        optimisers.sgd(0.1, weight_decay=0.5, decay_everything=True),
+        optimisers.trained_for({"conv/kernel": 0, "conv/bias": 2}),
+    )
+    params = networks(*[jnp.full(2, 1.5)] * 3)
+    state = ours.init(params)
+    found = [params]
+    for _ in range(4):
+        updates, state = ours.update(jax.tree.map(jnp.ones_like, params), state, params)
+        params = optax.apply_updates(params, updates)
+        found.append(params)
+    moved = [
+        jax.tree.map(lambda a, b: bool((a != b).any()), one, two)
+        for one, two in zip(found, found[1:], strict=False)
+    ]
+    assert moved == [networks(False, step < 2, True) for step in range(4)]
+    with pytest.raises(ValueError, match="no parameters conv/other"):
+        optimisers.trained_for({"conv/other": 1}).init(params)
+
+
+@pytest.mark.parametrize("total", [13, 15])
+def test_lookahead_is_a_loop_by_hand(total):
+    rng = np.random.default_rng(0)
+    moves = rng.normal(size=(total, 3))
+    ahead = optimisers.Lookahead(total)
+    update = jax.jit(ahead.update)
+    fast = slow = {"w": jnp.zeros(3)}
+    own, average = np.zeros(3), np.zeros(3)
+    for step in range(1, total + 1):
+        fast = {"w": fast["w"] + jnp.asarray(moves[step - 1], jnp.float32)}
+        fast, slow = update(jnp.int32(step), fast, slow)
+        own = own + moves[step - 1]
+        if step % 5 == 0:
+            keep = 0.95**5 * (step / total) ** 3
+            average = keep * average + (1 - keep) * own
+            own = average.copy()
+        if step == total:
+            own = average.copy()
+        np.testing.assert_allclose(fast["w"], own, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(slow["w"], average, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(fast["w"], slow["w"])

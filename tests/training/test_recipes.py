@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from jaxbias.data import augmentation
-from jaxbias.training import build
-from jaxbias.training.recipes import RECIPES, Recipe
+from jaxbias.data.archives import ImageSet
+from jaxbias.files import UsageError
+from jaxbias.models.airbench import whitening_kernel
+from jaxbias.studies.train import published
+from jaxbias.studies.train.config import PRESETS, check_values
+from jaxbias.training import build, fit
+from jaxbias.training.evaluation import Scores
+from jaxbias.training.fit import Fitted
+from jaxbias.training.loop import Schedule
+from jaxbias.training.recipes import RECIPES, Recipe, Running
 from jaxbias.training.steps import Seen, as_floats
 
 
@@ -131,3 +139,122 @@ def test_a_task_has_the_recipe_in_it():
     assert task.mean[0] == pytest.approx(0.48145466)
     grey = build.task(RECIPES["small"], **options, mean=(0.1,), sd=(0.2,))
     assert len(grey.mean) == len(grey.sd) == 1
+
+
+def test_fast_has_the_published_numbers():
+    """Those of the author's code: 48 steps an epoch, 476 in all."""
+    fast = RECIPES["fast"]
+    assert build.total_steps(fast, 48) == 476
+    rate = build.rate(fast, 48)
+    peak = 11.5 / (1 + 1 / (1 - 0.85))
+    # A rate for the mean of 1,024 losses; 109 steps of the 476 rise.
+    for step, share in {0: 0.2, 109: 1.0, 476: 0.07, 292: 1 - 0.93 * 183 / 367}.items():
+        assert float(rate(step)) == pytest.approx(peak * share, rel=1e-5)
+    moments = {"mean": (0.1, 0.2, 0.3), "sd": (0.4, 0.5, 0.6)}
+    task = build.task(fast, classes=10, size=32, epoch_steps=48, **moments)
+    assert (task.lookahead.steps, task.lookahead.every) == (476, 5)
+    assert (task.mean, task.smoothing) == (moments["mean"], 0.2)
+    assert task.model.dtype == jnp.bfloat16 and task.prepare is not None
+    small = build.task(RECIPES["small"], classes=10, size=32, epoch_steps=9, **moments)
+    assert small.prepare is None and small.lookahead is None
+
+
+@pytest.mark.parametrize(
+    ("epochs", "epoch_steps", "steps"),
+    [(2, 50, 100), (9.9, 48, 476), (1.1, 10, 11), (0.5, 3, 2), (9.9, 50, 495)],
+)
+def test_part_of_an_epoch_is_rounded_up(epochs, epoch_steps, steps):
+    assert build.total_steps(Recipe(epochs=epochs), epoch_steps) == steps
+    recipe = Recipe(
+        epochs=epochs + 2, schedule="one-cycle-epochs", rise=0.5, cycle_momentum=True
+    )
+    rate = build.rate(recipe, epoch_steps)
+    assert float(rate(build.total_steps(recipe, epoch_steps) - 1)) < 0.2
+    assert build._momentum(recipe, epoch_steps)(0) == pytest.approx(0.95)
+
+
+def fitted(*accuracies, epoch_steps=48):
+    labels = np.zeros(10_000, int)
+    scores = [
+        Scores(
+            np.zeros(10_000), (np.arange(10_000) >= share * 10_000).astype(int), labels
+        )
+        for share in accuracies
+    ]
+    return Fitted(tuple(range(len(scores))), scores, [], 1, epoch_steps)
+
+
+def test_the_ledger_judges_the_whole_recipe_on_cifar_alone():
+    def outcomes(config, found):
+        return {row["id"]: row["outcome"] for row in published.judge(config, found)}
+
+    fast = replace(PRESETS["fast"]["paper"], data="cifar10:somewhere")
+    seconds = {"airbench94-seconds": "not judged"}
+    for accuracies, expected in {
+        (0.9401,): "reproduced",
+        (0.9375, 0.939): "reproduced",
+        (0.9365, 0.9365): "not reproduced",
+        (0.9445, 0.9445, 0.9445): "not reproduced",
+        # Two standard errors are half a point here.
+        (0.933, 0.941): "reproduced",
+    }.items():
+        found = outcomes(fast, fitted(*accuracies))
+        assert found == {"airbench94-accuracy": expected} | seconds
+    changed = outcomes(replace(fast, epochs=9), fitted(0.9401))
+    assert changed == {"airbench94-accuracy": "not judged"} | seconds
+    assert outcomes(replace(fast, data="shapes"), fitted(0.9401)) == {}
+    assert outcomes(fast, fitted(0.9401, epoch_steps=9)) == {}
+    plain = replace(PRESETS["plain"]["paper"], data="cifar10:somewhere")
+    assert outcomes(plain, fitted(0.951, epoch_steps=97)) == {
+        "resnet18-cifar10": "reproduced"
+    }
+    assert outcomes(PRESETS["small"]["paper"], fitted(0.9)) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimiser": "adamw"}, "--decoupled: goes with --optimiser sgd"),
+        ({"optimiser": "adamw", "decoupled": False}, "--bias-rate: goes with"),
+        ({"momentum": 1.0}, "--momentum: must be below 1 with --decoupled"),
+        ({"ema_decay": 0.9}, "--lookahead: does not go with --ema-decay"),
+        ({"early_epochs": -1}, "--early-epochs: must be >= 0"),
+        ({"bias_rate": 0.0}, "--bias-rate: must be > 0"),
+        ({"epochs": 0.5}, "--epochs: must be >= 1"),
+        ({"epochs": float("nan")}, "--epochs: must be >= 1"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    config = PRESETS["fast"]["paper"]
+    check_values(config)
+    with pytest.raises(UsageError, match=message):
+        check_values(replace(config, **changes))
+
+
+@pytest.mark.parametrize("resident", ["yes", "no"])
+def test_images_from_all_over_the_set_prepare_every_seed(resident, monkeypatch):
+    rng = np.random.default_rng(0)
+    source = ImageSet(
+        rng.integers(0, 255, (80, 12, 12, 3), np.uint8), np.arange(80) % 2, ("a", "b")
+    )
+    monkeypatch.setattr(fit, "FIRST", 50)
+    recipe = replace(RECIPES["fast"], batch=8)
+    running = Running(n_seeds=2, resident=resident)
+    prepared = fit.prepare(source, running, recipe.model)
+    assert (prepared.images is None) == (resident == "no")
+    mean, sd = prepared.moments()
+    task = build.task(
+        recipe, classes=2, size=prepared.size, epoch_steps=10, mean=mean, sd=sd
+    )
+    schedule = Schedule(steps=99, validate_every=10, save_every=10)
+    group = fit._Group(
+        *(recipe, task, running, prepared, prepared, schedule, "vmap", running.seeds)
+    )
+    state = group._fresh()
+    # A set's order may be by class.
+    some = source.images[np.linspace(0, 79, 50).astype(int)]
+    expected = whitening_kernel(task.normalised(as_floats(jnp.asarray(some))))
+    for kernel in state.params["whiten"]["kernel"]:
+        np.testing.assert_allclose(kernel, expected, rtol=1e-4, atol=1e-4)
+    first, second = state.params["head"]["kernel"]
+    assert not np.array_equal(first, second)
