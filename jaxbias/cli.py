@@ -367,8 +367,9 @@ def guarded(action: Any) -> int:
     """Call, and turn what goes wrong into one line and an exit code."""
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    # Orbax logs at length, by absl, what it also raises.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    # Orbax logs at length, by these two, what it also raises.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         action()
     except UsageError as error:
