@@ -298,7 +298,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # One device with all processors: a step is one program, as a user's is by default.
     devices.start(cpu_devices=1)
-    name = f"training-{jax.default_backend()}{devices.usable_cpus()}.csv"
+    name = f"training-{jax.default_backend()}-jax{jax.__version__}.csv"
     path = arguments.csv or machine.RESULTS / name
     mesh = devices.mesh()
     labels = machine.describe(mesh) | {"measured": time.strftime("%Y-%m-%d")}

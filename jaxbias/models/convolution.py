@@ -5,13 +5,14 @@ forms of the same sums are taken where they are faster. Times of XLA's form over
 ours (jax 0.10, two cores with AVX-512, float32, 64 images of 32 x 32 or 8 of 224 x 224),
 for the output, the input gradient and the weight gradient:
 
-- Depthwise, 7 x 7: 6 to 16, 8 to 14, 5 to 50. Rows of an image are shifted, multiplied and
-  added in loops that vectorise.
-- 3 x 3 with 192 channels or more: 1.8 to 2, 2 to 2.3, 1.5 to 1.8. Winograd's
+- Depthwise, 7 x 7: 8 to 15, 6 to 19, 10 to 32. Rows of an image are shifted, multiplied
+  and added in loops that vectorise.
+- 3 x 3 with 192 channels or more: 1.7 to 1.8, 1.7 to 2, 1.4 to 1.5. Winograd's
   F(2 x 2, 3 x 3), whose errors are 1e-6 of the largest value, as the plain sum's.
-- 3 x 3 with 64 channels: 1.7, 1.7, 1.2 to 1.5; with 128: 1, 1, 1.2. XLA keeps to one thread
-  there (YNNPACK), unless the convolution is of a kind that it leaves to Eigen.
-- 1 x 1: 1.7, 1, 1.6; patches of 2 x 2: 1, 2, 1.4. One product of matrices.
+- 3 x 3 with 64 channels: 1.6, 1.7, 1.3; with 128: 1, 1, 1.1. XLA's choice (YNNPACK) keeps
+  to one thread with 64, unless the convolution is of a kind that it leaves to Eigen.
+- 1 x 1: 1.6 to 2.3, 1.2 to 2, 1.4 to 2.8; patches of 2 x 2: 0.9, 1.3, 1.5; of 16 x 16:
+  1.1, 23, 0.9. One product of matrices.
 
 The rest is left to XLA: strides in 3 x 3, stems, sharding that is part of the types. What
 was tried and is not faster: sums over taps of products (0.5 to 1.5), gathered patches
@@ -50,7 +51,7 @@ EIGEN_CHANNELS = 32, 128
 """Between these, weight gradients by Eigen are faster than XLA's choice."""
 
 EIGEN_OUTPUTS = 64
-"""With no more outputs, XLA's choice runs at half the speed of Eigen."""
+"""With no more outputs, XLA's choice keeps to one thread (seen with 64, not with 128)."""
 
 TOGETHER = 8
 """Images, at least, that a depthwise weight gradient adds before it stores anything."""
