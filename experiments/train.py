@@ -8,7 +8,7 @@
     python -m experiments.train --help
 
 Expected time of the default on two CPU cores: about two minutes; of the same on CIFAR-10
-three to five, with a test accuracy of 70 % or more. Expected result: a table of loss and
+three, with a test accuracy of about 75 %. Expected result: a table of loss and
 accuracy by seed, figures of the curves and of the confusion of classes, metrics.jsonl,
 results.parquet, predictions.parquet and checkpoints in runs/train/.
 """
