@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import jax
+import pytest
 
 import jaxbias
 
@@ -83,6 +84,15 @@ class Command:
     def result(self, seconds=PATIENCE):
         out, err = self.process.communicate(timeout=seconds)
         return self.process.returncode, out, err
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test():
+    yield
+    while Command.started:
+        command = Command.started.pop()
+        command.process.kill()
+        command.result()
 
 
 def digests(out):

@@ -8,19 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import Command, cluster, digests, manifest, said
+from processes import (
+    Command,
+    cluster,
+    digests,
+    manifest,
+    no_process_outlives_its_test,  # noqa: F401, a fixture of every test
+    said,
+)
 
 from jaxbias.files import TEMPORARY
 from jaxbias.runs import RunDirectory
-
-
-@pytest.fixture(autouse=True)
-def no_process_outlives_its_test():
-    yield
-    while Command.started:
-        command = Command.started.pop()
-        command.process.kill()
-        command.result()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,14 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from PIL import Image
-from processes import Command, cluster, digests, manifest, said
+from processes import (
+    Command,
+    cluster,
+    digests,
+    manifest,
+    no_process_outlives_its_test,  # noqa: F401, a fixture of every test
+    said,
+)
 
 import jaxbias.cli
 from jaxbias.files import read_metrics
@@ -19,15 +26,6 @@ from jaxbias.training import checkpoints
 EPOCHS = 8
 STEPS = EPOCHS * 20
 SETTINGS = {"study": "train", "networks": EPOCHS}
-
-
-@pytest.fixture(autouse=True)
-def no_process_outlives_its_test():
-    yield
-    while Command.started:
-        command = Command.started.pop()
-        command.process.kill()
-        command.result()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ the images, whether they stay on the device, mean and spread, devices, seeds) an
 the loop.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxbias import devices
+from jaxbias.arrays import Array
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.pipelines import Skipped, Stream, in_order, load
 from jaxbias.data.sources import Source, Subset
@@ -53,8 +53,6 @@ above the size, in pixels, fewer, which have no more pixels together."""
 EVALUATED = 500
 """Images that are scored at once."""
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -87,6 +85,8 @@ class Prepared:
         They are spread over the set, whose order may be by class. Of a streamed set those
         that cannot be decoded are left out.
         """
+        if self.images is not None and count >= len(self):
+            return np.asarray(self.images.images)  # Up to 4 GiB: not copied.
         chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
         if self.images is not None:
             return np.asarray(self.images.images[chosen])
@@ -287,6 +287,8 @@ class _Group:
         self.axis: SeedAxis = axis
         self.mesh = _mesh(axis, recipe.batch, len(seeds))
         self.judge = self._judge()
+        # Once: made anew at each evaluation it would be compiled anew.
+        self.pick = jax.jit(_of_number, out_shardings=NamedSharding(self.mesh, P()))
         self.last: tuple[int, list[Scores]] = (-1, [])
 
     def run(
@@ -365,7 +367,7 @@ class _Group:
             self.task,
             self._open,
             key,
-            epoch_steps=self.schedule.validate_every // self.running.validate_every,
+            epoch_steps=len(self.training) // self.recipe.batch,
             **options,
         )
 
@@ -397,16 +399,11 @@ class _Group:
 
     def _validate(self, state: TrainState) -> dict[str, np.ndarray]:
         """Scores of every seed, one after the other."""
-        whole = NamedSharding(self.mesh, P())
         if self.axis == "none":
             found = [self.judge(state)]
             step = state.step
         else:
-            pick = jax.jit(
-                lambda state, number: jax.tree.map(lambda leaf: leaf[number], state),
-                out_shardings=whole,
-            )
-            picked = [pick(state, number) for number in range(len(self.seeds))]
+            picked = [self.pick(state, number) for number in range(len(self.seeds))]
             found = [self.judge(one) for one in picked]
             step = picked[0].step
         self.last = int(step), found
@@ -414,3 +411,8 @@ class _Group:
             "loss": np.asarray([scores.loss for scores in found]),
             "accuracy": np.asarray([scores.accuracy for scores in found]),
         }
+
+
+def _of_number(state: TrainState, number: Array | int) -> TrainState:
+    """One seed's state, of those of several."""
+    return jax.tree.map(lambda leaf: leaf[number], state)
