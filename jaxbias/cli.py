@@ -363,6 +363,16 @@ def _report(argv: Sequence[str]) -> None:
     print(f"wrote {page}")
 
 
+def _unraisable(found: Any) -> None:
+    """Show an error that nobody can catch, unless it only repeats that of a failed write.
+
+    After one, TensorStore's threads find Orbax's event loop closed, and say so dozens of
+    times and in the middle of our own line.
+    """
+    if str(found.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(found)
+
+
 def guarded(action: Any) -> int:
     """Call, and turn what goes wrong into one line and an exit code."""
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -370,6 +380,8 @@ def guarded(action: Any) -> int:
     # Orbax logs at length, by these two, what it also raises.
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if sys.unraisablehook is sys.__unraisablehook__:  # Not one of pytest's.
+        sys.unraisablehook = _unraisable
     try:
         action()
     except UsageError as error:
