@@ -31,6 +31,12 @@ def smoothed(
 # Where things are
 
 
+def central(images: Images, size: int) -> Cropped:
+    """The central square of `size` by `size`; the upper left one of several."""
+    top, left = ((n - size) // 2 for n in images.shape[1:3])
+    return images[:, top : top + size, left : left + size]
+
+
 def flip(images: Images, which: Bool[Array, " image"]) -> Images:
     """Mirror the chosen images left to right."""
     return jnp.where(which[:, None, None, None], images[:, :, ::-1], images)

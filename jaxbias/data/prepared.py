@@ -7,7 +7,6 @@ reading never does, and nothing here downloads or prepares anything.
 import difflib
 import re
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,9 +95,21 @@ class TfdsSource:
         Raises:
             ImageError: If it cannot be read or decoded; names the set and the record.
         """
+        data = self.encoded(index)
+        try:
+            return decode(data), int(self.labels[index])
+        except ImageError as error:
+            raise ImageError(f"{self.name(index)}: {error}") from error
+
+    def encoded(self, index: int) -> bytes:
+        """The bytes of an image as its record has them.
+
+        Raises:
+            ImageError: If it cannot be read; names the set and the record.
+        """
         index = range(len(self))[index]
         try:
-            return decode(self.records[index][self.image]), int(self.labels[index])
+            return self.records[index][self.image]
         except MemoryError:
             raise
         except Exception as error:  # ArrayRecord has a `RuntimeError` for everything.
@@ -107,10 +118,6 @@ class TfdsSource:
     def name(self, index: int) -> str:
         """`SET/SPLIT[INDEX]`, for messages."""
         return f"{self.dataset}/{self.split}[{index}]"
-
-    def other_split(self, names: Sequence[str]) -> str | None:
-        """The first of these that is a split of the set; None if none is."""
-        return next((name for name in names if name in self.splits), None)
 
 
 def split_names(name: str, *, data_dir: str | Path | None = None) -> tuple[str, ...]:

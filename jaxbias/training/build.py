@@ -1,7 +1,8 @@
 """From a recipe, as data, to the task that steps are made of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,7 +15,17 @@ from jaxbias.data.randaugment import randaugment
 from jaxbias.models import catalogue
 from jaxbias.training import optimisers
 from jaxbias.training.recipes import Change, Recipe
-from jaxbias.training.steps import Augment, Images, Seen, Targets, Task
+from jaxbias.training.steps import (
+    Augment,
+    Images,
+    Keys,
+    Seen,
+    Targets,
+    Task,
+    View,
+    as_they_are,
+    keys_of,
+)
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_SD = (0.26862954, 0.26130258, 0.27577711)
@@ -22,8 +33,50 @@ CLIP_SD = (0.26862954, 0.26130258, 0.27577711)
 SWITCH = 0.5
 """How often cutmix is taken where both it and mixup are wanted, as timm does."""
 
+VIEW = 2**31
+"""Folded into a step's key for what views draw."""
+
 MIXES = ("mixup", "cutmix")
 """Changes of several images at once: they come last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a network is shown of an image, in training as at evaluation.
+
+    Attributes:
+        size: Side of the square that it sees, in pixels: resized-crop makes it, without
+            one it is the central square. None is the whole image.
+        change: A transform of the images, with a key for each.
+        before: Transform the whole images, and crop and augment what comes out; otherwise
+            it is the last but mixing and normalisation.
+        mean: Of the channels that come out, where they are not the images' own.
+        sd: Of the same.
+    """
+
+    size: int | None = None
+    change: Callable[[Keys, Images], Array] | None = None
+    before: bool = False
+    mean: tuple[float, ...] | None = None
+    sd: tuple[float, ...] | None = None
+
+    def view(self) -> View:
+        """At evaluation."""
+
+        def view(keys: Keys, images: Images) -> Array:
+            if self.change is not None and self.before:
+                images = self.change(keys, images)
+            if self.size is not None:
+                images = augmentation.central(images, self.size)
+            if self.change is not None and not self.before:
+                images = self.change(keys, images)
+            return images
+
+        return as_they_are if self == WHOLE else view
+
+
+WHOLE = Shown()
+"""The images as they are."""
 
 DTYPES: Mapping[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -36,6 +89,7 @@ def task(
     epoch_steps: int,
     mean: tuple[float, ...],
     sd: tuple[float, ...],
+    shown: Shown = WHOLE,
 ) -> Task:
     """Make the task of a recipe.
 
@@ -47,6 +101,7 @@ def task(
         mean: Of the training set's channels, on the scale 0 to 1; for images of one
             channel, one number.
         sd: Of the channels.
+        shown: What the network is shown of an image.
 
     Raises:
         UnknownModelError: If the catalogue has no such model.
@@ -56,13 +111,15 @@ def task(
         mean, sd = entry.mean[: len(mean)], entry.sd[: len(sd)]
     elif recipe.normalise == "clip":
         mean, sd = CLIP_MEAN[: len(mean)], CLIP_SD[: len(sd)]
+    mean, sd = shown.mean or mean, shown.sd or sd
     return Task(
         model=catalogue.build(recipe.model, classes, DTYPES[recipe.dtype]),
         optimiser=optimiser(recipe, epoch_steps),
         classes=classes,
         mean=mean,
         sd=sd,
-        augment=augment(recipe, size),
+        augment=augment(recipe, size, shown),
+        view=shown.view(),
         smoothing=recipe.smoothing,
         accumulate=recipe.accumulate,
         ema_decay=recipe.ema_decay,
@@ -142,6 +199,7 @@ def optimiser(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
 def _adamw(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
     return optimisers.adamw(
         rate(recipe, epoch_steps),
+        b2=recipe.beta2,
         weight_decay=recipe.weight_decay,
         decay_everything=recipe.decay_everything,
     )
@@ -158,19 +216,33 @@ def _sgd(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
     )
 
 
-def augment(recipe: Recipe, size: int) -> Augment:
-    """The augmentation of a recipe: its changes, one after the other."""
+def augment(recipe: Recipe, size: int, shown: Shown = WHOLE) -> Augment:
+    """The augmentation of a recipe: its changes, one after the other, and the view."""
     mixes: tuple[Change, ...]
     places: tuple[Change, ...]
     mixes = tuple(name for name in recipe.augment if name in MIXES)
     places = tuple(name for name in recipe.augment if name not in MIXES)
+    side = size if shown.size is None else shown.size
+
+    def changed(key: RandomKey, images: Images, seen: Seen) -> Array:
+        *keys, _ = jax.random.split(key, len(places) + 1)
+        if "resized-crop" not in places and shown.size is not None:
+            images = augmentation.central(images, side)
+        for own, name in zip(keys, places, strict=True):
+            images = _changed(name, own, images, recipe, side, seen)
+        return images
 
     def change(
         key: RandomKey, images: Images, targets: Targets, seen: Seen
     ) -> tuple[Array, Targets]:
-        *keys, last = jax.random.split(key, len(places) + 1)
-        for own, name in zip(keys, places, strict=True):
-            images = _changed(name, own, images, recipe, size, seen)
+        # Keys are folded and cloned so that a view changes nothing else that is drawn.
+        each = keys_of(jax.random.fold_in(jax.random.clone(key), VIEW), seen.index)
+        last = jax.random.split(jax.random.clone(key), len(places) + 1)[-1]
+        if shown.change is not None and shown.before:
+            images = shown.change(each, images)
+        images = changed(key, images, seen)
+        if shown.change is not None and not shown.before:
+            images = shown.change(each, images)
         return _mixed(mixes, last, images, targets, recipe)
 
     return change

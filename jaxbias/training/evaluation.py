@@ -51,7 +51,9 @@ class Scores:
         return counts
 
 
-def viewed(task: Task, state: TrainState, pixels: Pixels, views: Views) -> Array:
+def viewed(
+    task: Task, state: TrainState, pixels: Pixels, index: Array, views: Views
+) -> Array:
     """Logits, the mean over several views of each image.
 
     "flip-and-shift" is airbench's: the image and its mirror image with half of the weight,
@@ -59,11 +61,11 @@ def viewed(task: Task, state: TrainState, pixels: Pixels, views: Views) -> Array
     """
 
     def both(pixels: Pixels) -> Array:
-        mirrored = steps.logits(task, state, pixels[:, :, ::-1])
-        return (steps.logits(task, state, pixels) + mirrored) / 2
+        mirrored = steps.logits(task, state, pixels[:, :, ::-1], index)
+        return (steps.logits(task, state, pixels, index) + mirrored) / 2
 
     if views == "none":
-        return steps.logits(task, state, pixels)
+        return steps.logits(task, state, pixels, index)
     if views == "flip":
         return both(pixels)
     height, width = pixels.shape[1:3]
@@ -102,12 +104,14 @@ class Evaluator:
 
     def __call__(self, state: TrainState) -> Scores:
         """Score a state (of one seed, the same on every device)."""
-        found, labels = [], []
+        found, labels, first = [], [], 0
         for pixels, classes in self._batches():
             if not len(pixels):
                 continue
             labels.append(classes)
-            padded = (_filled(part, self._batch) for part in (pixels, classes))
+            index = np.arange(first, first + len(pixels), dtype=np.int32)
+            first += len(pixels)
+            padded = (_filled(part, self._batch) for part in (pixels, classes, index))
             # Not waited for: the next batch is prepared while this one is scored.
             found.append(self._program(state, *map(self._send, padded)))
         truth = np.concatenate(labels)
@@ -132,10 +136,11 @@ def _scores(
     state: TrainState,
     pixels: Pixels,
     labels: steps.Labels,
+    index: Array,
     *,
     views: Views,
 ) -> tuple[Float[Array, " image"], Array]:
-    logits = viewed(task, state, pixels, views)
+    logits = viewed(task, state, pixels, index, views)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses, logits.argmax(-1)
 

@@ -25,6 +25,7 @@ from jaxbias.models import catalogue
 from jaxbias.runs import RunDirectory
 from jaxbias.terminal import Reporter
 from jaxbias.training import build, steps
+from jaxbias.training.build import WHOLE, Shown
 from jaxbias.training.checkpoints import Checkpoints
 from jaxbias.training.evaluation import Evaluator, Scores, whole
 from jaxbias.training.feeds import (
@@ -78,6 +79,11 @@ class Prepared:
         if self.images is not None:
             return whole(self.images, batch)
         return in_order(self.source, self.skipped, size=self.size, batch=batch)
+
+    @property
+    def channels(self) -> int:
+        """Of an image; what is streamed has three."""
+        return 3 if self.images is None else self.images.images.shape[-1]
 
     def sample(self, count: int) -> np.ndarray:
         """Pixels of some images, the same ones in every process.
@@ -162,6 +168,8 @@ class Fitted:
     Attributes:
         seeds: The seeds.
         scores: Of the last step, on the validation set, for each.
+        states: After the last step, for each.
+        task: What was trained, with which a state can be asked again.
         history: Rows of the log of kind "validation": seed, step, loss, accuracy.
         parameters: Number of weights of a network.
         epoch_steps: Steps of an epoch.
@@ -169,6 +177,8 @@ class Fitted:
 
     seeds: tuple[int, ...]
     scores: list[Scores]
+    states: list[TrainState]
+    task: Task
     history: list[dict[str, Any]]
     parameters: int
     epoch_steps: int
@@ -181,6 +191,9 @@ def fit(
     validation: Prepared,
     directory: RunDirectory,
     reporter: Reporter,
+    *,
+    shown: Shown = WHOLE,
+    case: str | None = None,
 ) -> Fitted:
     """Train every seed to the end, from where an earlier run left it.
 
@@ -191,6 +204,9 @@ def fit(
         validation: From `prepare`, with the same classes.
         directory: Takes `metrics.jsonl` and `checkpoints/`.
         reporter: Shows the progress.
+        shown: What the network is shown of an image.
+        case: A name among several trainings of a run: its checkpoints are in a folder of
+            this name, and it stands in each row of the log.
 
     Raises:
         SourceError: If there are fewer images than a batch takes.
@@ -202,7 +218,10 @@ def fit(
             f"{len(training)} images do not fill a batch of {recipe.batch}"
         )
     epoch_steps = len(training) // recipe.batch
-    mean, sd = training.moments()
+    # One mean for each channel, of which a recipe may have others.
+    mean = sd = (0.5,) * training.channels
+    if recipe.normalise == "data" and shown.mean is None:
+        mean, sd = training.moments()
     task = build.task(
         recipe,
         classes=len(training.source.classes),
@@ -210,6 +229,7 @@ def fit(
         epoch_steps=epoch_steps,
         mean=mean,
         sd=sd,
+        shown=shown,
     )
     schedule = Schedule(
         steps=build.total_steps(recipe, epoch_steps),
@@ -218,30 +238,46 @@ def fit(
         log_every=running.log_every,
         batch=recipe.batch,
     )
+    parameters = parameter_count(task, training)
     axis = _seed_axis(recipe, running)
     together = axis != "none"
     groups = [running.seeds] if together else [(seed,) for seed in running.seeds]
-    fitted, history = [], []
+    fitted, states, history = [], [], []
     stop = Stop()
     with stop.listening(), reporter.progress("images") as progress:
         for group in groups:
             one = _Group(
-                recipe, task, running, training, validation, schedule, axis, group
+                recipe, task, running, training, validation, schedule, axis, group, case
             )
-            scores, rows = one.run(directory, progress, stop)
-            fitted += scores
+            state, rows = one.run(directory, progress, stop)
+            fitted += one.last[1]
+            states += one.parted(state)
             history += rows
     return Fitted(
-        running.seeds, fitted, history, parameter_count(task, training), epoch_steps
+        running.seeds,
+        fitted,
+        states,
+        task,
+        history,
+        parameters,
+        epoch_steps,
     )
 
 
 def parameter_count(task: Task, training: Prepared) -> int:
-    """Number of weights of a task's network."""
-    shapes = jax.eval_shape(
-        partial(steps.create, task, size=training.size, channels=len(task.mean)),
-        jax.random.key(0),
-    )
+    """Number of weights of a task's network.
+
+    Raises:
+        SourceError: If it does not take images of that size.
+    """
+    make = partial(steps.create, task, size=training.size, channels=training.channels)
+    try:
+        shapes = jax.eval_shape(make, jax.random.key(0))
+    except Exception as error:  # Whatever a model raises of too few pixels.
+        reason = " ".join(str(error).split())
+        raise SourceError(
+            f"--size {training.size}: the model does not take such images: {reason}"
+        ) from error
     return sum(leaf.size for leaf in jax.tree.leaves(shapes.params))
 
 
@@ -280,8 +316,10 @@ class _Group:
         schedule: Schedule,
         axis: SeedAxis,
         seeds: Sequence[int],
+        case: str | None = None,
     ) -> None:
         self.recipe, self.task, self.running = recipe, task, running
+        self.case = case
         self.training, self.validation = training, validation
         self.schedule, self.seeds = schedule, tuple(seeds)
         self.axis: SeedAxis = axis
@@ -293,8 +331,8 @@ class _Group:
 
     def run(
         self, directory: RunDirectory, progress: Any, stop: Stop
-    ) -> tuple[list[Scores], list[dict[str, Any]]]:
-        """Train; returns the scores at the end, and the rows of all evaluations."""
+    ) -> tuple[TrainState, list[dict[str, Any]]]:
+        """Train; returns the last state, and the rows of all evaluations."""
         name = f"seed-{self.seeds[0]}" if self.axis == "none" else "seeds"
         state = self._fresh()
         layout = laid(
@@ -307,9 +345,11 @@ class _Group:
         log = Log(
             directory.path / "metrics.jsonl",
             seeds=self.seeds,
+            case=self.case,
             writer=devices.is_writer(),
         )
-        checkpoints = Checkpoints(directory.path / "checkpoints" / name)
+        folder = directory.path / "checkpoints"
+        checkpoints = Checkpoints((folder / self.case if self.case else folder) / name)
         try:
             state = train(
                 state,
@@ -326,7 +366,13 @@ class _Group:
             checkpoints.close()
         if self.last[0] != self.schedule.steps:
             self._validate(state)
-        return self.last[1], log.rows("validation")
+        return state, log.rows("validation")
+
+    def parted(self, state: TrainState) -> list[TrainState]:
+        """The state of each seed."""
+        if self.axis == "none":
+            return [state]
+        return [self.pick(state, number) for number in range(len(self.seeds))]
 
     def _fresh(self) -> TrainState:
         """States before the first step; each seed's follows from the seed alone."""
@@ -334,7 +380,7 @@ class _Group:
             steps.create,
             self.task,
             size=self.training.size,
-            channels=len(self.task.mean),
+            channels=self.training.channels,
             first=self._some() if self.task.prepare is not None else None,
         )
         states = [make(self._keys(seed)[0]) for seed in self.seeds]
@@ -399,14 +445,9 @@ class _Group:
 
     def _validate(self, state: TrainState) -> dict[str, np.ndarray]:
         """Scores of every seed, one after the other."""
-        if self.axis == "none":
-            found = [self.judge(state)]
-            step = state.step
-        else:
-            picked = [self.pick(state, number) for number in range(len(self.seeds))]
-            found = [self.judge(one) for one in picked]
-            step = picked[0].step
-        self.last = int(step), found
+        each = self.parted(state)
+        found = [self.judge(one) for one in each]
+        self.last = int(each[0].step), found
         return {
             "loss": np.asarray([scores.loss for scores in found]),
             "accuracy": np.asarray([scores.accuracy for scores in found]),

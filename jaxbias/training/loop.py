@@ -99,15 +99,24 @@ class Stop:
 class Log:
     """The metrics log of one training: rows of process 0, in the order of the steps."""
 
-    def __init__(self, path: Path, *, seeds: Sequence[int], writer: bool) -> None:
-        """Open the log; other seeds' rows may be in the same file.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        seeds: Sequence[int],
+        writer: bool,
+        case: str | None = None,
+    ) -> None:
+        """Open the log; rows of other seeds and cases may be in the same file.
 
         Args:
             path: The file.
             seeds: Those whose rows are written here.
             writer: Whether this process writes.
+            case: Stands in each row, where a run has several trainings.
         """
         self.seeds = tuple(seeds)
+        self._labels: dict[str, Any] = {} if case is None else {"case": case}
         self._path, self._writer = path, writer
         self._log: MetricsLog | None = None
 
@@ -116,18 +125,18 @@ class Log:
         if not self._writer:
             return
         MetricsLog(self._path).close()  # Cuts a torn last line.
-        own = set(self.seeds)
-        keep_metrics(
-            self._path, lambda row: row["seed"] not in own or row["step"] <= step
-        )
+        keep_metrics(self._path, lambda row: not self._own(row) or row["step"] <= step)
         self._log = MetricsLog(self._path)
+
+    def _own(self, row: dict[str, Any]) -> bool:
+        return row["seed"] in self.seeds and row.get("case") == self._labels.get("case")
 
     def write(self, kind: str, step: int, values: dict[str, np.ndarray]) -> None:
         """A row for each seed: `values` have one entry for each."""
         if self._log is None:
             return
         for number, seed in enumerate(self.seeds):
-            row = {"kind": kind, "seed": seed, "step": step}
+            row = self._labels | {"kind": kind, "seed": seed, "step": step}
             found = {
                 name: np.ravel(value)[number].item() for name, value in values.items()
             }
@@ -148,7 +157,7 @@ class Log:
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """The rows of these seeds, of one kind."""
         rows = read_metrics(self._path) if self._path.exists() else []
-        return [r for r in rows if r["kind"] == kind and r["seed"] in self.seeds]
+        return [row for row in rows if row["kind"] == kind and self._own(row)]
 
 
 class Watch:

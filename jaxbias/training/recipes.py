@@ -53,6 +53,8 @@ class Recipe:
     """Share of the steps (or epochs) in which the rate rises, 0 to 1."""
     momentum: float = 0.9
     """Of SGD."""
+    beta2: float = 0.999
+    """Of AdamW: decay of the average of squared gradients."""
     cycle_momentum: bool = False
     """Let one-cycle move the momentum from 0.95 to 0.85 and back, as PyTorch's does."""
     nesterov: bool = True

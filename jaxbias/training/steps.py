@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.data.augmentation import smoothed
@@ -44,6 +44,13 @@ class Seen(NamedTuple):
 Augment = Callable[[RandomKey, Images, Targets, Seen], tuple[Array, Targets]]
 """From images on the scale 0 to 1 and targets to augmented ones."""
 
+Keys = Key[Array, " image"]
+View = Callable[[Keys, Images], Array]
+"""What a network is shown of images on the scale 0 to 1, with a key for each."""
+
+VIEW_SEED = 0
+"""Of what views draw at evaluation: the same for all trainings and all their seeds."""
+
 
 def unchanged(
     key: RandomKey, images: Images, targets: Targets, seen: Seen
@@ -51,6 +58,12 @@ def unchanged(
     """The augmentation that does nothing."""
     del key, seen
     return images, targets
+
+
+def as_they_are(keys: Keys, images: Images) -> Images:
+    """The view that shows everything."""
+    del keys
+    return images
 
 
 @partial(
@@ -93,7 +106,9 @@ class Task:
         classes: Number of classes.
         mean: Of the channels, on the scale 0 to 1.
         sd: Of the channels.
-        augment: On images on the scale 0 to 1, before normalisation.
+        augment: On images on the scale 0 to 1, before normalisation; gives what the
+            network is trained on, the view included.
+        view: What the network is shown of images that are not augmented.
         smoothing: Share of a target that is spread over all classes.
         accumulate: Parts that a batch is cut into, one after the other; the gradient is
             their mean. Batch statistics are those of each part.
@@ -109,6 +124,7 @@ class Task:
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     augment: Augment = unchanged
+    view: View = as_they_are
     smoothing: float = 0.0
     accumulate: int = 1
     ema_decay: float | None = None
@@ -140,15 +156,16 @@ def create(
     Args:
         task: What is trained.
         key: Of the weights.
-        size: In pixels.
-        channels: Of the images.
+        size: In pixels, of images before the view.
+        channels: Of images before the view.
         first: Training images that `task.prepare` is given; None leaves it out.
     """
-    images = jnp.zeros((1, size, size, channels))
-    variables = jax.jit(task.model.init)(key, images)
+    nothing = jnp.zeros((1, size, size, channels), jnp.uint8)
+    images = jax.eval_shape(partial(shown, task), nothing)
+    variables = jax.jit(task.model.init)(key, jnp.zeros(images.shape))
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     if task.prepare is not None and first is not None:
-        params = task.prepare(params, task.normalised(as_floats(first)))
+        params = task.prepare(params, shown(task, first))
     # Copies: one buffer cannot be given to the next step twice.
     copied = partial(jax.tree.map, jnp.copy)
     return TrainState(
@@ -366,16 +383,47 @@ def consecutive(
     return lax.scan(one, state, length=steps)
 
 
+def keys_of(key: RandomKey, index: Int[Array, " image"]) -> Keys:
+    """A key for each image, that follows from its number."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+
+
+def shown(
+    task: Task, pixels: Pixels, index: Int[Array, " image"] | None = None
+) -> Array:
+    """Images that are not augmented, as the network gets them.
+
+    Args:
+        task: Has the view and the normalisation.
+        pixels: Images.
+        index: Their numbers, from which what a view draws follows; None counts.
+    """
+    if index is None:
+        index = jnp.arange(len(pixels))
+    keys = keys_of(jax.random.key(VIEW_SEED), index)
+    return task.normalised(task.view(keys, as_floats(pixels)))
+
+
 def logits(
-    task: Task, state: TrainState, pixels: Pixels
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    index: Int[Array, " image"] | None = None,
 ) -> Float[Array, "image class"]:
-    """What the network says of images that are not augmented.
+    """What the network says of images that are not augmented; see `shown`."""
+    return outputs(task, state, shown(task, pixels, index))[0]
+
+
+def outputs(
+    task: Task, state: TrainState, images: Images
+) -> tuple[Float[Array, "image class"], Any]:
+    """What the network makes of images from `shown`: logits and named intermediates.
 
     Args:
         task: What was trained.
         state: The weights; their moving average, where one is kept.
-        pixels: Images.
+        images: As the network gets them.
     """
     params: Any = state.params if state.ema is None else state.ema
     variables = {"params": params, "batch_stats": state.batch_stats}
-    return task.model.apply(variables, task.normalised(as_floats(pixels)))[0]
+    return task.model.apply(variables, images)

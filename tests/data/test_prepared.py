@@ -149,8 +149,6 @@ def test_parts_of_splits(prepared):
 def test_splits_are_told(prepared):
     source = TfdsSource.open("tiny", "train[:2]", data_dir=prepared)
     assert source.splits == split_names("tiny", data_dir=prepared) == ("train", "test")
-    assert source.other_split(("val", "validation", "test")) == "test"
-    assert source.other_split(("val",)) is None
 
 
 def test_other_features(prepared):

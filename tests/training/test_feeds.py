@@ -206,13 +206,14 @@ def test_views_are_means_over_moved_and_mirrored_images(images):
 
     mirrored = pixels[:, :, ::-1]
     both = (logits(pixels) + logits(mirrored)) / 2
-    found = viewed(CNN, state, jnp.asarray(pixels), "flip")
+    given = CNN, state, jnp.asarray(pixels), jnp.arange(5)
+    found = viewed(*given, "flip")
     np.testing.assert_allclose(found, both, rtol=1e-4, atol=1e-5)
     wide = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     expected = both / 2
     for moved in (wide[:, :-2, :-2], wide[:, 2:, 2:]):
         expected += (logits(moved) + logits(moved[:, :, ::-1])) / 8
-    found = viewed(CNN, state, jnp.asarray(pixels), "flip-and-shift")
+    found = viewed(*given, "flip-and-shift")
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    found = viewed(CNN, state, jnp.asarray(pixels), "none")
+    found = viewed(*given, "none")
     np.testing.assert_allclose(found, logits(pixels), rtol=1e-4, atol=1e-5)

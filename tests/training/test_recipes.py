@@ -181,7 +181,12 @@ def fitted(*accuracies, epoch_steps=48):
         )
         for share in accuracies
     ]
-    return Fitted(tuple(range(len(scores))), scores, [], 1, epoch_steps)
+    seeds = tuple(range(len(scores)))
+    half = (0.5,) * 3
+    task = build.task(
+        RECIPES["small"], classes=10, size=8, epoch_steps=1, mean=half, sd=half
+    )
+    return Fitted(seeds, scores, [], task, [], 1, epoch_steps)
 
 
 def test_the_ledger_judges_the_whole_recipe_on_cifar_alone():
