@@ -31,6 +31,7 @@ from jaxbias.terminal import Reporter
 STUDIES = {
     "neural_redshift": "jaxbias.studies.neural_redshift",
     "generative_augmentation": "jaxbias.studies.generative_augmentation",
+    "dataset_classification": "jaxbias.studies.dataset_classification",
     "train": "jaxbias.studies.train",
 }
 """Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT.

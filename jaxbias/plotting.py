@@ -1,7 +1,7 @@
 """The looks of all figures, and how they are saved."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,35 @@ def gamma_axis(axes: Axes, largest: float) -> None:
     axes.minorticks_off()
     axes.set_xlim(-0.2, max(largest, 1) * 1.15)
     axes.set_xlabel("γ, generated points for each real one")
+
+
+MOST_NAMES = 20
+"""More classes than this are not named on a confusion matrix."""
+
+
+def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """How often each class is taken for each.
+
+    Args:
+        counts: True class by predicted class.
+        names: Of the classes.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fig, axes = plt.subplots(figsize=(5, 4.4), layout="constrained")
+    picture = axes.imshow(shares, vmin=0, vmax=1, cmap="viridis")
+    fig.colorbar(picture, label="share of the true class's images")
+    if len(names) <= MOST_NAMES:
+        places = range(len(names))
+        axes.set_xticks(places, names, rotation=60, ha="right")
+        axes.set_yticks(places, names)
+        if len(names) <= 10:
+            for i, j in np.ndindex(shares.shape):
+                shade = "black" if shares[i, j] > 0.6 else "white"
+                text = f"{100 * shares[i, j]:.0f}"
+                axes.text(j, i, text, ha="center", va="center", color=shade, size=7)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    return fig
 
 
 def save_figures(

@@ -220,19 +220,34 @@ def _there(folder: Path, name: str) -> Path:
 _KEYS = (("images", "labels"), ("image", "label"), ("arr_0", "arr_1"))
 """Names of images and labels in npz files, in the order of looking."""
 
+NAMES = ("class_names", "classes", "dataset_names")
+"""Arrays of an npz file that hold names."""
 
-def from_npz(path: Path, *, classes: Sequence[str] | None = None) -> ImageSet:
+
+def from_npz(
+    path: Path, split: str = "train", *, classes: Sequence[str] | None = None
+) -> ImageSet:
     """Read an npz file of images and labels.
 
     Accepts the names `images`, `labels`; `image`, `label` (Wang et al. 2023 and other
-    CIFAR-10 sample files); and `arr_0`, `arr_1` (guided diffusion).
+    CIFAR-10 sample files); `arr_0`, `arr_1` (guided diffusion); and `train_images`,
+    `train_labels` for each split. Strings under one of `NAMES` are the classes' names.
+
+    Args:
+        path: The file.
+        split: Which one, of a file that has several.
+        classes: Names; None takes those in the file, and where there are none counts.
 
     Raises:
         SourceError: If it has pickles in it, other names, or arrays that are no images.
     """
+    own = f"{split}_images", f"{split}_labels"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            for first, second in _KEYS:
+            there = [name for name in NAMES if name in archive]
+            if classes is None and there and archive[there[0]].dtype.kind == "U":
+                classes = [str(name) for name in archive[there[0]].ravel()]
+            for first, second in (own, *_KEYS):
                 if first in archive and second in archive:
                     return from_arrays(
                         archive[first], archive[second], classes=classes, where=path
@@ -243,6 +258,20 @@ def from_npz(path: Path, *, classes: Sequence[str] | None = None) -> ImageSet:
     except Exception as error:  # Whatever a damaged or forged file makes NumPy raise.
         raise SourceError(f"{path}: {_reason(error)}") from error
     raise SourceError(f"{path}: holds {names}, not images and labels")
+
+
+def npz_splits(path: Path) -> tuple[str, ...]:
+    """The splits of an npz file that has several, by the names in it; none if not.
+
+    Raises:
+        SourceError: If it is absent or damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            ends = [n for n in archive.files if n.endswith("_images")]
+    except Exception as error:
+        raise SourceError(f"{path}: {_reason(error)}") from error
+    return tuple(name.removesuffix("_images") for name in ends)
 
 
 def from_npy(

@@ -6,10 +6,11 @@ inside the coded pixels of a JPEG: libjpeg decodes on, and Pillow does not pass 
 warning.
 """
 
+import contextlib
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +66,24 @@ def decode(
         ImageError: If it is no image, damaged, cut short, too large, or of values that
             cannot be scaled.
     """
+    with opened(data, most_pixels=most_pixels) as image:
+        image.load()
+        return _rgb(ImageOps.exif_transpose(image), background)
+
+
+@contextlib.contextmanager
+def opened(data: bytes, *, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
+    """An image file as Pillow opens it: its header is read, its pixels are not.
+
+    Raises:
+        ImageError: If it is no image or too large, or for whatever Pillow raises within.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > most_pixels:
                 raise ImageError(f"{width} x {height} is over {most_pixels} pixels")
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image), background)
+            yield image
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -115,15 +127,21 @@ def _from_grey(values: np.ndarray) -> np.ndarray:
 
 def read_image(path: Path, **options: int) -> np.ndarray:
     """Decode a file; see `decode`. The message of an error begins with the path."""
+    data = _read_bytes(path)
+    try:
+        return decode(data, **options)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MOST_FILE_BYTES:
-            raise ImageError(f"{size} bytes, over {MOST_FILE_BYTES}")
-        return decode(path.read_bytes(), **options)
+            raise ImageError(f"{path}: {size} bytes, over {MOST_FILE_BYTES}")
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from error
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
 
 
 def squared(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -196,6 +214,19 @@ class ImageFolder:
             labels += [label] * len(of_class)
         return cls(root, tuple(found), tuple(paths), np.asarray(labels, np.int64))
 
+    @classmethod
+    def flat(cls, root: Path) -> "ImageFolder":
+        """List the images at any depth below a folder, as one class of its name.
+
+        Raises:
+            ImageError: If there are none.
+        """
+        paths = tuple(sorted(_images_below(root)))
+        if not paths:
+            what = "no images are in it" if root.is_dir() else "not a folder"
+            raise ImageError(f"{root}: {what}")
+        return cls(root, (root.name,), paths, np.zeros(len(paths), np.int64))
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -206,6 +237,14 @@ class ImageFolder:
             ImageError: If it cannot be decoded; names the file.
         """
         return read_image(self.paths[index]), int(self.labels[index])
+
+    def encoded(self, index: int) -> bytes:
+        """The bytes of an image's file.
+
+        Raises:
+            ImageError: If it cannot be read or is too large; names the file.
+        """
+        return _read_bytes(self.paths[index])
 
     def name(self, index: int) -> str:
         """The path of an image."""

@@ -134,13 +134,25 @@ class TarShards:
         Raises:
             ImageError: If it cannot be read or decoded; names the shard and the member.
         """
+        data = self.encoded(index)
+        try:
+            return decode(data), int(self.labels[index])
+        except ImageError as error:
+            raise ImageError(f"{self.name(index)}: {error}") from error
+
+    def encoded(self, index: int) -> bytes:
+        """The bytes of an image's member.
+
+        Raises:
+            ImageError: If it cannot be read; names the shard and the member.
+        """
         shard, start, size = (int(number) for number in self.places[index])
         try:
             opened = self._open(self.folder / self.shards[shard], self.sizes[shard])
             data = os.pread(opened.number, size, start)
             if len(data) != size:
                 raise ImageError("the shard became shorter since it was listed")
-            return decode(data), int(self.labels[index])
+            return data
         except OSError as error:
             reason = error.strerror or error
             raise ImageError(f"{self.name(index)}: {reason}") from error

@@ -4,6 +4,7 @@ A source is anything that has a length, class names, labels and images by number
 and studies know no more of it. `open_splits` reads what a person types:
 
     shapes                      drawn here, needs no files
+    generated:NAME              the same, of one class: leaves, leaves-fine or clouds
     cifar10:DIR  cifar100:DIR   the binary versions
     mnist:DIR                   idx files, gzipped or not
     npz:FILE                    images and labels
@@ -27,6 +28,7 @@ from jaxbias.data import archives
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.images import ImageError, ImageFolder
 from jaxbias.data.prepared import TfdsSource, split_names
+from jaxbias.data.procedural import procedural
 from jaxbias.data.shapes import shapes
 from jaxbias.data.shards import TarShards
 
@@ -134,6 +136,28 @@ def open_source(text: str, split: str = "train") -> Source:
         raise SourceError(str(error)) from error
 
 
+def open_unlabelled(text: str, split: str = "train") -> Source:
+    """Open one split of a source whose labels do not matter.
+
+    As `open_source`, but a folder may hold images at any depth, and need not have one for
+    each class.
+
+    Raises:
+        SourceError: If it cannot be used; says why, and where.
+    """
+    kind, where, chosen = _parts(text)
+    if kind != "folder":
+        return open_source(text, split)
+    root, chosen = Path(where), chosen or split
+    inner = root / chosen
+    if not inner.is_dir() and chosen not in ("train", *TEST_NAMES):
+        raise SourceError(f"{root}: has no folder {chosen!r}")
+    try:
+        return ImageFolder.flat(inner if (root / "train").is_dir() else root)
+    except ImageError as error:
+        raise SourceError(str(error)) from error
+
+
 def open_splits(
     data: str, validation: str | None = None, *, share: float = 0.1
 ) -> tuple[Source, Source]:
@@ -149,9 +173,9 @@ def open_splits(
         SourceError: If one cannot be used, or the two have different classes.
     """
     if validation is not None:
-        other = _other_split(validation) or "train"
+        other = other_split(validation) or "train"
         train, test = open_source(data), open_source(validation, other)
-    elif (other := _other_split(data)) is not None:
+    elif (other := other_split(data)) is not None:
         train, test = open_source(data), open_source(data.split("#")[0], other)
     else:
         train, test = hold_out(open_source(data), share)
@@ -196,13 +220,16 @@ def _recognised(path: Path) -> str:
     return "tar" if any(path.glob("*.tar")) else "folder"
 
 
-def _other_split(text: str) -> str | None:
+def other_split(text: str) -> str | None:
     """The split to validate on, or None where images must be held out."""
     kind, where, chosen = _parts(text)
     if chosen:
         return None
-    if kind in ("shapes", "cifar10", "cifar100", "mnist"):
+    if kind in ("shapes", "generated", "cifar10", "cifar100", "mnist"):
         return "test"
+    if kind == "npz":
+        there = archives.npz_splits(Path(where))
+        return next((name for name in TEST_NAMES if name in there), None)
     if kind == "folder":
         names = [n for n in TEST_NAMES if (Path(where) / n).is_dir()]
         return names[0] if names and (Path(where) / "train").is_dir() else None
@@ -239,11 +266,12 @@ _OPENERS: dict[str, Callable[[str, str], Source]] = {
     "cifar10": lambda where, split: archives.cifar10(Path(where), split),
     "cifar100": lambda where, split: archives.cifar100(Path(where), split),
     "mnist": lambda where, split: archives.mnist(Path(where), split),
-    "npz": lambda where, split: archives.from_npz(Path(where)),
+    "npz": lambda where, split: archives.from_npz(Path(where), split),
     "npy": _npy,
     "folder": _folder,
     "tar": lambda where, split: TarShards.open(where),
     "tfds": _tfds,
+    "generated": procedural,
 }
 """What opens each kind, from a place and a split."""
 
@@ -255,4 +283,6 @@ __all__ = [
     "hold_out",
     "open_source",
     "open_splits",
+    "open_unlabelled",
+    "other_split",
 ]

@@ -157,6 +157,11 @@ CATALOGUE: Mapping[str, Entry] = {
         size=32,
         source="this project",
     ),
+    "cnn4_narrow": Entry(
+        make=lambda classes, dtype: SmallCNN(width=16, classes=classes, dtype=dtype),
+        size=32,
+        source="this project",
+    ),
     "mlp": Entry(
         make=lambda classes, dtype: ImageMLP(classes=classes, dtype=dtype),
         size=32,

@@ -16,6 +16,26 @@ class Correlation:
     high: float
 
 
+def wilson(
+    successes: float, count: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's score interval of a share.
+
+    Args:
+        successes: How often it happened; need not be whole, such as a mean over runs.
+        count: Out of how many, at least 1.
+        confidence: Coverage.
+
+    Returns:
+        Lower and upper end, within 0 and 1.
+    """
+    share, z = successes / count, float(stats.norm.ppf((1 + confidence) / 2))
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    half = float(half) / (1 + z * z / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Pearson's correlation of two samples; NaN where one does not vary, or is empty."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)

@@ -14,6 +14,7 @@ from jaxbias.data import augmentation
 from jaxbias.data.randaugment import randaugment
 from jaxbias.models import catalogue
 from jaxbias.training import optimisers
+from jaxbias.training.objectives import CLASSIFICATION, Objective
 from jaxbias.training.recipes import Change, Recipe
 from jaxbias.training.steps import (
     Augment,
@@ -90,6 +91,8 @@ def task(
     mean: tuple[float, ...],
     sd: tuple[float, ...],
     shown: Shown = WHOLE,
+    entry: catalogue.Entry | None = None,
+    objective: Objective = CLASSIFICATION,
 ) -> Task:
     """Make the task of a recipe.
 
@@ -102,19 +105,22 @@ def task(
             channel, one number.
         sd: Of the channels.
         shown: What the network is shown of an image.
+        entry: The model; None takes the one that the catalogue has by the recipe's name.
+        objective: What the model is trained for.
 
     Raises:
         UnknownModelError: If the catalogue has no such model.
     """
-    entry = catalogue.entry(recipe.model)
+    if entry is None:
+        entry = catalogue.entry(recipe.model)
     if recipe.normalise == "model":
         mean, sd = entry.mean[: len(mean)], entry.sd[: len(sd)]
     elif recipe.normalise == "clip":
         mean, sd = CLIP_MEAN[: len(mean)], CLIP_SD[: len(sd)]
     mean, sd = shown.mean or mean, shown.sd or sd
     return Task(
-        model=catalogue.build(recipe.model, classes, DTYPES[recipe.dtype]),
-        optimiser=optimiser(recipe, epoch_steps),
+        model=entry.make(classes, DTYPES[recipe.dtype]),
+        optimiser=_optimiser(recipe, epoch_steps, entry),
         classes=classes,
         mean=mean,
         sd=sd,
@@ -125,6 +131,7 @@ def task(
         ema_decay=recipe.ema_decay,
         lookahead=_lookahead(recipe, epoch_steps),
         prepare=entry.prepare,
+        objective=objective,
     )
 
 
@@ -188,7 +195,12 @@ def optimiser(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
     Raises:
         UnknownModelError: If the catalogue has no such model.
     """
-    entry = catalogue.entry(recipe.model)
+    return _optimiser(recipe, epoch_steps, catalogue.entry(recipe.model))
+
+
+def _optimiser(
+    recipe: Recipe, epoch_steps: int, entry: catalogue.Entry
+) -> optax.GradientTransformation:
     early = _steps(recipe.early_epochs, epoch_steps)
     limits = dict.fromkeys(entry.fixed, 0) | dict.fromkeys(entry.early, early)
     whole = _adamw if recipe.optimiser == "adamw" else _sgd

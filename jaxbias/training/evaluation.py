@@ -13,9 +13,11 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from jaxbias.data.archives import ImageSet
+from jaxbias.data.augmentation import smoothed
 from jaxbias.devices import laid_out
 from jaxbias.training import steps
 from jaxbias.training.feeds import IMAGES
+from jaxbias.training.objectives import CLASSIFICATION
 from jaxbias.training.recipes import Views
 from jaxbias.training.steps import Pixels, Task, TrainState
 
@@ -25,14 +27,17 @@ class Scores:
     """What a network makes of a set, image by image.
 
     Attributes:
-        losses: Cross-entropy, in nats.
-        predicted: The class of the largest logit.
+        losses: Of the objective; of classification the cross-entropy, in nats.
+        predicted: The class of the largest logit; -1 where the objective has no classes.
         labels: The true ones.
+        right: Whether each image is right, where the objective has no classes; NaN where
+            that means nothing. None compares what is predicted with the labels.
     """
 
     losses: np.ndarray
     predicted: np.ndarray
     labels: np.ndarray
+    right: np.ndarray | None = None
 
     @property
     def loss(self) -> float:
@@ -41,11 +46,19 @@ class Scores:
 
     @property
     def accuracy(self) -> float:
-        """Share of images whose class is right."""
+        """Share of images that are right; NaN where that means nothing."""
+        if self.right is not None:
+            return float(self.right.mean(dtype=np.float64))
         return float((self.predicted == self.labels).mean())
 
     def confusion(self, classes: int) -> np.ndarray:
-        """Counts, true class by predicted class."""
+        """Counts, true class by predicted class.
+
+        Raises:
+            ValueError: If the objective has no classes.
+        """
+        if self.right is not None:
+            raise ValueError("no classes are predicted")
         counts = np.zeros((classes, classes), np.int64)
         np.add.at(counts, (self.labels, self.predicted), 1)
         return counts
@@ -95,11 +108,18 @@ class Evaluator:
             batch: A multiple of the mesh's size.
             mesh: With the axis `IMAGES`.
             views: What each image is shown as.
+
+        Raises:
+            ValueError: If there are several views and no logits to take the mean of.
         """
+        classifies = task.objective is CLASSIFICATION
+        if not classifies and views != "none":
+            raise ValueError(f"views {views!r}: only classification has them")
+        program = partial(_scores, views=views) if classifies else _others
         self._batches, self._batch = batches, batch
         self._spread = NamedSharding(mesh, P(IMAGES))
         self._program = jax.jit(
-            partial(_scores, task, views=views), out_shardings=NamedSharding(mesh, P())
+            partial(program, task), out_shardings=NamedSharding(mesh, P())
         )
 
     def __call__(self, state: TrainState) -> Scores:
@@ -115,7 +135,7 @@ class Evaluator:
             # Not waited for: the next batch is prepared while this one is scored.
             found.append(self._program(state, *map(self._send, padded)))
         truth = np.concatenate(labels)
-        losses, predicted = (
+        losses, predicted, *right = (
             np.concatenate(
                 [
                     np.asarray(values)[: len(real)]
@@ -124,7 +144,7 @@ class Evaluator:
             )
             for column in zip(*found, strict=True)
         )
-        return Scores(losses, predicted, truth)
+        return Scores(losses, predicted, truth, *right)
 
     def _send(self, part: np.ndarray) -> Array:
         """A batch that every process holds whole, over the devices of all."""
@@ -143,6 +163,19 @@ def _scores(
     logits = viewed(task, state, pixels, index, views)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses, logits.argmax(-1)
+
+
+def _others(
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    labels: steps.Labels,
+    index: Array,
+) -> tuple[Float[Array, " image"], Array, Array]:
+    """As `_scores`, for an objective that predicts no classes."""
+    targets = smoothed(labels, task.classes)
+    losses, right = steps.scored(task, state, pixels, targets, index)
+    return losses, jnp.full_like(labels, -1), right
 
 
 def _filled(part: np.ndarray, count: int) -> np.ndarray:

@@ -5,7 +5,8 @@ the images, whether they stay on the device, mean and spread, devices, seeds) an
 the loop.
 """
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from jaxbias.data.pipelines import Skipped, Stream, in_order, load
 from jaxbias.data.sources import Source, Subset
 from jaxbias.models import catalogue
 from jaxbias.runs import RunDirectory
-from jaxbias.terminal import Reporter
+from jaxbias.terminal import Progress, Reporter
 from jaxbias.training import build, steps
 from jaxbias.training.build import WHOLE, Shown
 from jaxbias.training.checkpoints import Checkpoints
@@ -38,7 +39,7 @@ from jaxbias.training.feeds import (
     laid,
 )
 from jaxbias.training.loop import Log, Schedule, Stop, train
-from jaxbias.training.recipes import Recipe, Running
+from jaxbias.training.recipes import Recipe, Running, Views
 from jaxbias.training.steps import Task, TrainState
 
 MOST_RESIDENT = 2**32
@@ -170,6 +171,7 @@ class Fitted:
         scores: Of the last step, on the validation set, for each.
         states: After the last step, for each.
         task: What was trained, with which a state can be asked again.
+        mesh: Over which the states lie.
         history: Rows of the log of kind "validation": seed, step, loss, accuracy.
         parameters: Number of weights of a network.
         epoch_steps: Steps of an epoch.
@@ -179,9 +181,15 @@ class Fitted:
     scores: list[Scores]
     states: list[TrainState]
     task: Task
+    mesh: Mesh
     history: list[dict[str, Any]]
     parameters: int
     epoch_steps: int
+
+    def scores_of(self, images: Prepared) -> list[Scores]:
+        """Scores of each seed on other images than those of validation."""
+        judge = judge_of(self.task, images, self.mesh)
+        return [judge(state) for state in self.states]
 
 
 def fit(
@@ -194,6 +202,8 @@ def fit(
     *,
     shown: Shown = WHOLE,
     case: str | None = None,
+    untrained: bool = False,
+    make: Callable[..., Task] = build.task,
 ) -> Fitted:
     """Train every seed to the end, from where an earlier run left it.
 
@@ -207,6 +217,10 @@ def fit(
         shown: What the network is shown of an image.
         case: A name among several trainings of a run: its checkpoints are in a folder of
             this name, and it stands in each row of the log.
+        untrained: Take the networks as they were drawn, and score them.
+        make: What makes the task of the recipe, called as `build.task` is: the way to
+            other models and objectives. Of those without accuracy it is NaN, and the best
+            checkpoint is the one of the lowest validation loss.
 
     Raises:
         SourceError: If there are fewer images than a batch takes.
@@ -222,7 +236,7 @@ def fit(
     mean = sd = (0.5,) * training.channels
     if recipe.normalise == "data" and shown.mean is None:
         mean, sd = training.moments()
-    task = build.task(
+    task = make(
         recipe,
         classes=len(training.source.classes),
         size=training.size,
@@ -244,12 +258,18 @@ def fit(
     groups = [running.seeds] if together else [(seed,) for seed in running.seeds]
     fitted, states, history = [], [], []
     stop = Stop()
-    with stop.listening(), reporter.progress("images") as progress:
+    # Nothing to show where nothing is trained.
+    quiet = contextlib.nullcontext(Progress())
+    shows = quiet if untrained else reporter.progress("images")
+    with stop.listening(), shows as progress:
         for group in groups:
             one = _Group(
                 recipe, task, running, training, validation, schedule, axis, group, case
             )
-            state, rows = one.run(directory, progress, stop)
+            state, rows = one.fresh(), []
+            if not untrained:
+                state, rows = one.run(state, directory, progress, stop)
+            one.score(state)
             fitted += one.last[1]
             states += one.parted(state)
             history += rows
@@ -258,6 +278,7 @@ def fit(
         fitted,
         states,
         task,
+        one.mesh,
         history,
         parameters,
         epoch_steps,
@@ -324,17 +345,16 @@ class _Group:
         self.schedule, self.seeds = schedule, tuple(seeds)
         self.axis: SeedAxis = axis
         self.mesh = _mesh(axis, recipe.batch, len(seeds))
-        self.judge = self._judge()
+        self.judge = judge_of(task, validation, self.mesh, views=recipe.views)
         # Once: made anew at each evaluation it would be compiled anew.
         self.pick = jax.jit(_of_number, out_shardings=NamedSharding(self.mesh, P()))
         self.last: tuple[int, list[Scores]] = (-1, [])
 
     def run(
-        self, directory: RunDirectory, progress: Any, stop: Stop
+        self, state: TrainState, directory: RunDirectory, progress: Any, stop: Stop
     ) -> tuple[TrainState, list[dict[str, Any]]]:
         """Train; returns the last state, and the rows of all evaluations."""
         name = f"seed-{self.seeds[0]}" if self.axis == "none" else "seeds"
-        state = self._fresh()
         layout = laid(
             state,
             self.mesh,
@@ -364,8 +384,6 @@ class _Group:
             )
         finally:
             checkpoints.close()
-        if self.last[0] != self.schedule.steps:
-            self._validate(state)
         return state, log.rows("validation")
 
     def parted(self, state: TrainState) -> list[TrainState]:
@@ -374,7 +392,12 @@ class _Group:
             return [state]
         return [self.pick(state, number) for number in range(len(self.seeds))]
 
-    def _fresh(self) -> TrainState:
+    def score(self, state: TrainState) -> None:
+        """See that the last scores are those of this state."""
+        if self.last[0] != int(self.parted(state)[0].step):
+            self._validate(state)
+
+    def fresh(self) -> TrainState:
         """States before the first step; each seed's follows from the seed alone."""
         make = partial(
             steps.create,
@@ -431,18 +454,6 @@ class _Group:
             first=first,
         )
 
-    def _judge(self) -> Evaluator:
-        size = self.mesh.size
-        batch = -(-min(EVALUATED, len(self.validation)) // size) * size
-        mesh = Mesh(self.mesh.devices, (IMAGES,))
-        return Evaluator(
-            self.task,
-            partial(self.validation.batches, batch),
-            batch=batch,
-            mesh=mesh,
-            views=self.recipe.views,
-        )
-
     def _validate(self, state: TrainState) -> dict[str, np.ndarray]:
         """Scores of every seed, one after the other."""
         each = self.parted(state)
@@ -452,6 +463,28 @@ class _Group:
             "loss": np.asarray([scores.loss for scores in found]),
             "accuracy": np.asarray([scores.accuracy for scores in found]),
         }
+
+
+def judge_of(
+    task: Task, images: Prepared, mesh: Mesh, *, views: Views = "none"
+) -> Evaluator:
+    """What scores a state of one seed on all images of a set.
+
+    Args:
+        task: What was trained.
+        images: The set.
+        mesh: Over whose devices batches are spread.
+        views: What each image is shown as.
+    """
+    over = mesh.devices
+    batch = -(-min(EVALUATED, len(images)) // over.size) * over.size
+    return Evaluator(
+        task,
+        partial(images.batches, batch),
+        batch=batch,
+        mesh=Mesh(over, (IMAGES,)),
+        views=views,
+    )
 
 
 def _of_number(state: TrainState, number: Array | int) -> TrainState:

@@ -226,7 +226,7 @@ def train(
         feed: Runs the steps.
         schedule: When what is done.
         validate: Scores a state: names and values, one for each seed. "accuracy" is what
-            the best checkpoint is chosen by.
+            the best checkpoint is chosen by; where it is NaN, the lowest "loss".
         checkpoints: Where steps are kept.
         log: Takes rows of kind "train" and "validation".
         progress: Is told of images.
@@ -261,7 +261,7 @@ def train(
                 watch.drain()
                 found = validate(state)
                 log.write("validation", done, found)
-                score = float(np.mean(found["accuracy"]))
+                score = _score(found)
             stopping = _agreed(stop, done)
             if at_end or stopping or done % schedule.save_every == 0:
                 watch.drain()
@@ -275,6 +275,14 @@ def train(
         log.close()
         feed.close()
     return state
+
+
+def _score(found: dict[str, np.ndarray]) -> float | None:
+    """What the best checkpoint is chosen by, higher is better; None is worst."""
+    score = float(np.mean(found["accuracy"]))
+    if np.isnan(score):
+        score = -float(np.mean(found["loss"]))
+    return score if np.isfinite(score) else None
 
 
 def _agreed(stop: Stop, step: int) -> bool:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.data.augmentation import smoothed
+from jaxbias.training.objectives import CLASSIFICATION, Objective
 from jaxbias.training.optimisers import Lookahead
 
 Pixels = UInt8[Array, "image height width channel"]
@@ -50,6 +51,9 @@ View = Callable[[Keys, Images], Array]
 
 VIEW_SEED = 0
 """Of what views draw at evaluation: the same for all trainings and all their seeds."""
+
+NETWORK_SEED = 1
+"""Of what networks draw at evaluation; other draws than those of views."""
 
 
 def unchanged(
@@ -116,6 +120,7 @@ class Task:
         lookahead: Draws the weights and running statistics back to their average; None
             leaves them.
         prepare: Changes fresh weights, given normalised training images; None does not.
+        objective: What the network is trained for.
     """
 
     model: nn.Module
@@ -130,6 +135,7 @@ class Task:
     ema_decay: float | None = None
     lookahead: Lookahead | None = None
     prepare: Callable[[Params, Array], Params] | None = None
+    objective: Objective = CLASSIFICATION
 
     def normalised(self, images: Array) -> Array:
         """Images on the scale 0 to 1, brought to mean 0 and deviation 1."""
@@ -187,15 +193,15 @@ def _loss(
     targets: Targets,
     key: RandomKey,
 ) -> tuple[Float[Array, ""], tuple[Any, Array]]:
-    (logits, _), updated = task.model.apply(
+    (output, found), updated = task.model.apply(
         {"params": params, "batch_stats": batch_stats},
         images,
         train=True,
         rngs={"dropout": key},
         mutable=["batch_stats"],
     )
-    loss = jnp.mean(optax.softmax_cross_entropy(logits, targets))
-    return loss, (updated.get("batch_stats", batch_stats), logits)
+    losses, right = task.objective.score(output, found, targets)
+    return jnp.mean(losses), (updated.get("batch_stats", batch_stats), right)
 
 
 def step(
@@ -217,8 +223,8 @@ def step(
         seen: Which images these are; None takes them for the whole set.
 
     Returns:
-        The state after, and "loss", "accuracy" (on the augmented batch, against the
-        largest target), "gradient_norm" and "lost" (see `TrainState`).
+        The state after, and "loss", "accuracy" (on the augmented batch, as the objective
+        has it), "gradient_norm" and "lost" (see `TrainState`).
     """
     change, drop, still = jax.random.split(key, 3)
     if seen is None:
@@ -231,12 +237,11 @@ def step(
     def part(carry: tuple, given: tuple) -> tuple[tuple, tuple]:
         gradient, batch_stats = carry
         x, t, k = given
-        (loss, (batch_stats, logits)), g = jax.value_and_grad(_loss, has_aux=True)(
+        (loss, (batch_stats, right)), g = jax.value_and_grad(_loss, has_aux=True)(
             state.params, task, batch_stats, x, t, k
         )
-        right = jnp.mean(logits.argmax(-1) == t.argmax(-1))
         gradient = jax.tree.map(lambda a, b: a + b / parts, gradient, g)
-        return (gradient, batch_stats), (loss, right)
+        return (gradient, batch_stats), (loss, jnp.mean(right))
 
     cut = lambda a: a.reshape(parts, -1, *a.shape[1:])  # noqa: E731
     nothing = jax.tree.map(jnp.zeros_like, state.params)
@@ -415,15 +420,43 @@ def logits(
 
 
 def outputs(
-    task: Task, state: TrainState, images: Images
-) -> tuple[Float[Array, "image class"], Any]:
+    task: Task, state: TrainState, images: Images, keys: Keys | None = None
+) -> tuple[Array, Any]:
     """What the network makes of images from `shown`: logits and named intermediates.
 
     Args:
         task: What was trained.
         state: The weights; their moving average, where one is kept.
         images: As the network gets them.
+        keys: One for each image, of what the network draws; None lets it draw nothing.
     """
     params: Any = state.params if state.ema is None else state.ema
     variables = {"params": params, "batch_stats": state.batch_stats}
-    return task.model.apply(variables, images)
+    drawn: dict[str, Any] = {} if keys is None else {"keys": keys}
+    return task.model.apply(variables, images, **drawn)
+
+
+def scored(
+    task: Task,
+    state: TrainState,
+    pixels: Pixels,
+    targets: Targets,
+    index: Int[Array, " image"],
+) -> tuple[Float[Array, " image"], Array]:
+    """What the objective says of images that are not augmented.
+
+    Args:
+        task: Has the objective.
+        state: The weights; see `outputs`.
+        pixels: Images.
+        targets: Of the same.
+        index: Their numbers, from which follows all that a view or the network draws.
+
+    Returns:
+        The loss of each image, and whether it is right; NaN where that means nothing.
+    """
+    images = shown(task, pixels, index)
+    keys = None
+    if task.objective.draws:
+        keys = keys_of(jax.random.key(NETWORK_SEED), index)
+    return task.objective.score(*outputs(task, state, images, keys), targets)

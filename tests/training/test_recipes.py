@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxbias import devices
 from jaxbias.data import augmentation
 from jaxbias.data.archives import ImageSet
 from jaxbias.files import UsageError
@@ -186,7 +187,8 @@ def fitted(*accuracies, epoch_steps=48):
     task = build.task(
         RECIPES["small"], classes=10, size=8, epoch_steps=1, mean=half, sd=half
     )
-    return Fitted(seeds, scores, [], task, [], 1, epoch_steps)
+    mesh = devices.mesh(1)
+    return Fitted(seeds, scores, [], task, mesh, [], 1, epoch_steps)
 
 
 def test_the_ledger_judges_the_whole_recipe_on_cifar_alone():
@@ -255,7 +257,7 @@ def test_images_from_all_over_the_set_prepare_every_seed(resident, monkeypatch):
     group = fit._Group(
         *(recipe, task, running, prepared, prepared, schedule, "vmap", running.seeds)
     )
-    state = group._fresh()
+    state = group.fresh()
     # A set's order may be by class.
     some = source.images[np.linspace(0, 79, 50).astype(int)]
     expected = whitening_kernel(task.normalised(as_floats(jnp.asarray(some))))

@@ -6,15 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxbias import plotting
 from jaxbias.plotting import save_figures, shades
 from jaxbias.runs import RunDirectory, read_metrics
 from jaxbias.studies.train.config import Config
 
 SMOOTHED = 50
 """Parts of the training whose means are drawn, of the noisy metrics of single steps."""
-
-MOST_NAMES = 20
-"""More classes than this are not named on the confusion matrix."""
 
 
 def _means(step: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,22 +53,7 @@ def confusion(directory: RunDirectory) -> Figure:
     names = directory.manifest["classes"]
     counts = np.zeros((len(names), len(names)))
     np.add.at(counts, (rows["label"], rows["predicted"]), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    fig, axes = plt.subplots(figsize=(5, 4.4), layout="constrained")
-    picture = axes.imshow(shares, vmin=0, vmax=1, cmap="viridis")
-    fig.colorbar(picture, label="share of the true class's images")
-    if len(names) <= MOST_NAMES:
-        places = range(len(names))
-        axes.set_xticks(places, names, rotation=60, ha="right")
-        axes.set_yticks(places, names)
-        if len(names) <= 10:
-            for i, j in np.ndindex(shares.shape):
-                shade = "black" if shares[i, j] > 0.6 else "white"
-                text = f"{100 * shares[i, j]:.0f}"
-                axes.text(j, i, text, ha="center", va="center", color=shade, size=7)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    return fig
+    return plotting.confusion(counts, names)
 
 
 def draw(config: Config, directory: RunDirectory) -> list[Path]:
