@@ -96,3 +96,20 @@ def test_photographs_are_read_by_every_reader(tmp_path):
         # Workers take seconds to start; Grain leaves out a batch that is not full.
         if reader != "grain processes":
             assert read() == (64 if "grain" in reader else 70)
+
+
+def test_transforms_are_timed_beside_the_other_side():
+    from benchmarks import transform_baselines, transforms
+
+    pixels = transforms.pictures(32, 4)
+    ours = transforms.cases(32, len(pixels))
+    others = transform_baselines.baselines(32)
+    # What has a side of its own is measured under the same name.
+    assert {n for n in others if not n.endswith("-32")} <= set(ours)
+    for name in ("mean-rgb", "jitter-1.0"):
+        row = transforms.measure(
+            name, ours[name], pixels, rounds=2, copy=1e9, other=others[name]
+        )
+        assert row["images_per_s"] > 0 and row["ratio"] > 0 and row["compile_s"] > 0
+        assert ("difference" in row) == (name == "mean-rgb")
+        assert row.get("difference", 0) < 1e-6

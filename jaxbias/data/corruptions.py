@@ -10,7 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxbias.arrays import RandomKey
 from jaxbias.data import augmentation
@@ -41,19 +41,13 @@ def gaussian_noise(key: RandomKey, images: Images, sd: float) -> Images:
 def gaussian_blur(images: Images, radius: float) -> Images:
     """Blur as Pillow's `GaussianBlur`: three boxes whose variances sum to radius^2.
 
-    Pillow rounds to 8 bits in between; results are within two levels of its own.
+    Pillow rounds to 8 bits six times on the way; results are within three levels of it.
     """
     # Paper: the operator is not said; a radius is what Pillow's takes.
     _, height, width, _ = images.shape
     rows, columns = (jnp.asarray(_blurring(side, radius)) for side in (height, width))
-
-    def whole(images: Array) -> Array:
-        tall = jnp.einsum("Hh,...hwc->...Hwc", rows, images, precision="highest")
-        return jnp.einsum("Ww,...hwc->...hWc", columns, tall, precision="highest")
-
-    # One by one they stay in a processor's cache, which is up to twice as fast.
-    one_by_one = partial(jax.lax.map, whole)
-    return jax.lax.platform_dependent(images, cpu=one_by_one, default=whole)
+    tall = jnp.einsum("Hh,nhwc->nHwc", rows, images, precision="highest")
+    return jnp.einsum("Ww,nhwc->nhWc", columns, tall, precision="highest")
 
 
 def _blurring(side: int, radius: float) -> Float[np.ndarray, "new old"]:

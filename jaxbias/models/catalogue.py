@@ -144,6 +144,15 @@ CATALOGUE: Mapping[str, Entry] = {
         sd=HALF,
         source="omihub777/ViT-CIFAR, as Harnessing Synthetic Datasets (2023) uses it",
     ),
+    "vit_32_small": Entry(
+        make=lambda classes, dtype: ViT(
+            width=128, depth=4, heads=4, patch=4, classes=classes, dtype=dtype
+        ),
+        size=32,
+        mean=HALF,
+        sd=HALF,
+        source="this project; the encoder of mae_32",
+    ),
     "convnext_toy": _convnext((1, 1, 1, 1), (4, 6, 12, 15)),
     "convnext_femto": _convnext((2, 2, 6, 2), (48, 96, 192, 384)),
     "convnext_nano": _convnext((2, 2, 8, 2), (80, 160, 320, 640)),

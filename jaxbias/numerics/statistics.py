@@ -1,5 +1,6 @@
 """Correlations with intervals, where the samples come in groups."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,13 +23,16 @@ def wilson(
     """Wilson's score interval of a share.
 
     Args:
-        successes: How often it happened; need not be whole, such as a mean over runs.
+        successes: How often it happened; need not be whole, such as a mean over runs. NaN
+            gives NaN.
         count: Out of how many, at least 1.
         confidence: Coverage.
 
     Returns:
         Lower and upper end, within 0 and 1.
     """
+    if math.isnan(successes):
+        return math.nan, math.nan
     share, z = successes / count, float(stats.norm.ppf((1 + confidence) / 2))
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)

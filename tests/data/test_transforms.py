@@ -199,7 +199,7 @@ def test_radii_that_are_none_are_refused(images):
 def test_the_paper_s_radius_is_scaled():
     assert transforms.paper_radius(224) == 40
     assert transforms.paper_radius(56) == 10
-    assert transforms.paper_radius(112, radius=30) == 15
+    assert transforms.paper_radius(112, radius=30.0) == 15
 
 
 # Corruptions
@@ -221,7 +221,8 @@ def test_blur_is_pillow_s(pixels, images, radius):
     for image, blurred in zip(pixels, found, strict=True):
         filtered = Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius))
         # Pillow rounds after each of six passes.
-        np.testing.assert_allclose(blurred, np.asarray(filtered), atol=2.0)
+        np.testing.assert_allclose(blurred, np.asarray(filtered), atol=3.0)
+        assert np.abs(blurred - np.asarray(filtered)).mean() < 0.6
 
 
 def test_blur_keeps_a_point_s_sum_and_variance():
@@ -320,19 +321,17 @@ def test_the_fixed_permutation_is_the_same_everywhere(images):
     # Results that are compared later rest on this permutation.
     places = jnp.arange(9.0).reshape(1, 3, 3, 1) * jnp.ones((1, 1, 1, 3))
     order = transform("pixel-shuffle-fixed", 3).apply(jax.random.key(0), places)
-    assert np.asarray(order)[0, ..., 0].ravel().astype(int).tolist() == PERMUTATION
+    found = np.asarray(order)[0, ..., 0].ravel().astype(int).tolist()
+    assert found == [4, 8, 5, 1, 2, 3, 6, 7, 0]
     # Made inside of a compiled program it is still a constant.
     transform.cache_clear()
-    inside = jax.jit(lambda x: transform("patch-shuffle-fixed-8", 24).apply(KEY(), x))
-    outside = transform("patch-shuffle-fixed-8", 24).apply(jax.random.key(0), cut)
-    np.testing.assert_array_equal(inside(cut), outside)
 
+    def shuffled(batch):
+        found = transform("patch-shuffle-fixed-8", 24)
+        return found.apply(jax.random.key(0), batch)
 
-PERMUTATION = [0]
-
-
-def KEY():
-    return jax.random.key(0)
+    inside = jax.jit(shuffled)(cut)
+    np.testing.assert_array_equal(inside, shuffled(cut))
 
 
 def test_two_are_stacked_on_channels(images):
@@ -350,30 +349,14 @@ def test_two_are_stacked_on_channels(images):
     assert (twice[..., :3] != twice[..., 3:]).any()
 
 
-@pytest.mark.parametrize(
-    "name",
-    *[
-        (
-            *(
-                "",
-                "+",
-                "grey+",
-                "gray",
-                "Canny",
-                "low-pass-",
-                "low-pass--3",
-                "low-pass-0",
-            ),
-            *(
-                "patch-shuffle-fixed",
-                "patch-shuffle-random-2.5",
-                "pixel-shuffle",
-                "hog-3",
-            ),
-            *("noise", "blur-x", "canny+nothing", "none-1", "low-resolution-1e2"),
-        )
-    ],
+UNKNOWN = (
+    *("", "+", "grey+", "gray", "Canny", "low-pass-", "low-pass--3", "low-pass-0"),
+    *("patch-shuffle-fixed", "patch-shuffle-random-2.5", "pixel-shuffle", "hog-3"),
+    *("noise", "blur-x", "canny+nothing", "none-1", "low-resolution-1e2"),
 )
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
 def test_unknown_names_are_refused_with_what_there_is(name):
     with pytest.raises(ValueError, match="there are none, grey, mean-rgb, canny"):
         transform(name, 24)

@@ -29,6 +29,10 @@ EXPERIMENTS = {
         f"{_HERE}.pseudo_datasets",
         "samples of one source: learned by heart, at chance on new images",
     ),
+    "self-supervised": (
+        f"{_HERE}.self_supervised",
+        "the sources named from features of a masked autoencoder",
+    ),
     "transfer": (
         f"{_HERE}.transfer",
         "frozen features of dataset classifiers, probed for other labels",

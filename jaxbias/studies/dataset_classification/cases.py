@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxbias import devices
+from jaxbias.models import mae
 from jaxbias.numerics.statistics import wilson
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.dataset_classification.config import (
@@ -23,9 +24,12 @@ from jaxbias.studies.dataset_classification.config import (
 from jaxbias.studies.dataset_classification.images import Pool, Split
 from jaxbias.studies.dataset_classification.views import shown
 from jaxbias.terminal import Reporter
-from jaxbias.training import fit
+from jaxbias.training import build, fit
 from jaxbias.training.evaluation import Scores
 from jaxbias.training.fit import Fitted
+from jaxbias.training.objectives import RECONSTRUCTION
+from jaxbias.training.recipes import Recipe
+from jaxbias.training.steps import Task
 
 Label = str | int | float
 
@@ -50,6 +54,8 @@ class Case:
         changes: Fields of the configuration that are others in this case.
         judge_training: Score the training images too, as they are at evaluation.
         untrained: Take the networks as they were drawn.
+        autoencoder: The model is one of `models.mae`, and fills in what is masked; it has
+            no accuracy.
     """
 
     name: str
@@ -59,6 +65,7 @@ class Case:
     changes: Mapping[str, Any] = field(default_factory=dict)
     judge_training: bool = False
     untrained: bool = False
+    autoencoder: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,6 +187,7 @@ def _trained(
         shown=view,
         case=case.name,
         untrained=case.untrained,
+        make=_autoencoder if case.autoencoder else build.task,
     )
     scores = fitted.scores_of(training) if case.judge_training else []
     numbers = {
@@ -189,6 +197,16 @@ def _trained(
         **(measure(case, fitted, training, validation) if measure else {}),
     }
     return _columns(fitted, scores, baseline(case, training, validation), numbers)
+
+
+def _autoencoder(recipe: Recipe, **options: Any) -> Task:
+    """The task of a masked autoencoder."""
+    return build.task(
+        recipe,
+        entry=mae.MODELS[recipe.model],
+        objective=RECONSTRUCTION,
+        **options,
+    )
 
 
 def _forget(directory: RunDirectory, case: Case) -> None:

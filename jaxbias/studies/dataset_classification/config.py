@@ -78,7 +78,7 @@ RECIPES: Mapping[RecipeName, Recipe] = {
     ),
 }
 
-ADAPTIVE = ("convnext", "vit", "mlp")
+ADAPTIVE = ("convnext", "vit", "mae", "mlp")
 """Models, by the beginning of their names, that do not train by SGD in a short time."""
 
 ADAPTED: Mapping[str, object] = {

@@ -1,17 +1,17 @@
 """Linear probes on the frozen features of a case's network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxbias.data import sources
 from jaxbias.data.archives import SourceError
 from jaxbias.numerics.statistics import wilson
 from jaxbias.probes import linear
+from jaxbias.probes.features import extract
 from jaxbias.runs import UsageError
 from jaxbias.studies.dataset_classification.cases import Case
 from jaxbias.training import fit, steps
@@ -34,22 +34,21 @@ def features(
     Raises:
         UsageError: If the network has no such layer.
     """
+    labels = []
 
-    @jax.jit
-    def measured(state: TrainState, pixels: jax.Array, index: jax.Array) -> jax.Array:
-        _, found = steps.outputs(task, state, steps.shown(task, pixels, index))
-        if layer not in found:
-            raise UsageError(f"--layer: one of {', '.join(found)}; got {layer!r}")
-        values = found[layer]
-        return values.reshape(len(values), -1, values.shape[-1]).mean(1)
+    def batches() -> Iterator[np.ndarray]:
+        for pixels, classes in images.batches(PIECE):
+            labels.append(classes)
+            yield pixels
 
-    pieces, labels, first = [], [], 0
-    for pixels, classes in images.batches(PIECE):
-        index = jnp.arange(first, first + len(pixels))
-        pieces.append(np.asarray(measured(state, jnp.asarray(pixels), index)))
-        labels.append(classes)
-        first += len(pixels)
-    return np.concatenate(pieces).astype(np.float32), np.concatenate(labels)
+    def apply(state: TrainState, pixels: jax.Array, index: jax.Array) -> Any:
+        return steps.outputs(task, state, steps.shown(task, pixels, index))[1]
+
+    try:
+        values = extract(apply, state, batches(), layer=layer)
+    except ValueError as error:
+        raise UsageError(f"--layer: {error}") from error
+    return values, np.concatenate(labels)
 
 
 def probed(

@@ -201,14 +201,14 @@ def not_by_heart(labels: dict[str, object], *, most: float) -> Judge:
     return judge
 
 
-def probe_above(lower: str) -> Judge:
-    """The probe of the last case is above that of a named one, beyond noise."""
+def probe_above(lower: str, upper: str | None = None) -> Judge:
+    """The probe of a case, the last one or a named one, is above another, beyond noise."""
 
     @where_possible
     def judge(outcomes: list[Outcome]) -> Judgement:
         first = [o for o in outcomes if o.case.name == lower]
         enough(first)
-        last = outcomes[-1]
+        last = [o for o in outcomes if upper in (None, o.case.name)][-1]
         half = [
             (o.numbers["probe_high"] - o.numbers["probe_low"]) / 2 / 1.96
             for o in (first[0], last)

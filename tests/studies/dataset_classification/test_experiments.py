@@ -183,7 +183,7 @@ def test_transfer_probes_a_network_of_each_number_of_sources(sources, tmp_path):
     # The target's labels have nothing to do with its images.
     assert (np.abs(rows["probe_accuracy"] - 0.5) < 0.3).all()
     assert rows["steps"][1] == 10
-    with pytest.raises(UsageError, match="--layer: one of"):
+    with pytest.raises(UsageError, match="--layer: no layer .no.: one of"):
         run("transfer", replace(config, layer="no"), tmp_path / "other")
 
 
