@@ -34,11 +34,14 @@ class Baseline:
     comparable: bool = False
     most: int = 512
 
-    def on(self, pixels: np.ndarray, pool: Executor) -> np.ndarray:
-        """Apply it to each image, in parallel; the result is on the scale 0 to 1."""
-        generators = np.random.default_rng(0).spawn(len(pixels))
-        found = np.stack(list(pool.map(self.one, pixels, generators)))
-        return found / np.float32(255) if found.dtype == np.uint8 else found
+    def on(self, pixels: np.ndarray, pool: Executor, threads: int) -> list[np.ndarray]:
+        """Apply it to each image; each thread takes a part of them."""
+        generators = np.random.default_rng(0).spawn(threads)
+        parts = pool.map(self._part, np.array_split(pixels, threads), generators)
+        return [image for part in parts for image in part]
+
+    def _part(self, pixels: np.ndarray, generator: np.random.Generator) -> list:
+        return [self.one(image, generator) for image in pixels]
 
 
 def baselines(size: int) -> dict[str, Baseline]:

@@ -5,13 +5,14 @@
     python -m benchmarks.transforms --alone                # ours only
 
 Ours is one compiled program on a batch of float32 images on the first device. The others
-take the same images one by one as 8-bit pixels, in a thread for each processor: OpenCV for
-edges, blur, resizing and crops, scikit-image for HOG, NumPy and Pillow for the rest. Both
-take turns; figures are the best and the median of them. `share_of_copy` is the time of
-reading and writing the batch once over ours; `difference` is the mean over pixels, on the
-scale 0 to 1, where nothing is random. Rows are appended to benchmarks/results/. OpenCV and
-scikit-image: `pip install opencv-python-headless scikit-image`; what is absent is left out.
-Takes about 4 minutes on two cores; nothing is asserted about time.
+take the same images one by one as 8-bit pixels, which are a quarter of the bytes, in a
+thread for each processor: OpenCV for edges, blur, resizing and crops, scikit-image for HOG,
+NumPy and Pillow for the rest. Both take turns; figures are the best and the median of them.
+`share_of_copy` is the time of reading and writing the batch once over ours; `difference` is
+the mean over pixels, on the scale 0 to 1, where nothing is random and both do the same.
+Rows are appended to benchmarks/results/. OpenCV and scikit-image come with `pip install
+opencv-python-headless scikit-image`; what is absent is left out. Takes about a minute and a
+half on two cores; nothing is asserted about time.
 """
 
 import argparse
@@ -147,21 +148,23 @@ def measure(
     row["compile_s"] = time.perf_counter() - began
     result = jax.block_until_ready(program(key, images))
     ours, theirs, few = [], [], pixels
-    with ThreadPoolExecutor(devices.usable_cpus()) as pool:
+    threads = devices.usable_cpus()
+    with ThreadPoolExecutor(threads) as pool:
         if other is not None:
             few = pixels[: other.most]
-            compared = other.on(few, pool)
+            compared = np.stack(other.on(few, pool, threads))
             row["other"] = other.library
             if other.comparable:
-                mine = np.asarray(result)[: len(few)].reshape(compared.shape)
-                row["difference"] = float(np.abs(mine - compared).mean())
+                scale = 255 if compared.dtype == np.uint8 else 1
+                mine = np.asarray(result)[: len(few)]
+                row["difference"] = float(np.abs(mine - compared / scale).mean())
         for _ in range(rounds):
             began = time.perf_counter()
             jax.block_until_ready(program(key, images))
             ours.append(time.perf_counter() - began)
             if other is not None:
                 began = time.perf_counter()
-                other.on(few, pool)
+                other.on(few, pool, threads)
                 theirs.append(time.perf_counter() - began)
     row |= Turns(ours, theirs, len(pixels), len(few)).columns()
     written = sum(leaf.nbytes for leaf in jax.tree.leaves(result))

@@ -29,6 +29,10 @@ OPTIONS = {
         "gaussian-mixture --preset smoke --m-real 10 20 --gammas 0 1 5 --dims 1 40 "
         "--n-test 2000 --n-trials"
     ),
+    "dataset_classification": (
+        "name-that-dataset --preset smoke --model mlp --batch 20 --size 8 "
+        "--per-source 90 --samples-seen"
+    ),
     "train": "--preset smoke --batch 20 --size 8 --save-every 5 --epochs",
 }
 """Options of a study's command, the last without its value."""

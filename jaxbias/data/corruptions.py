@@ -10,11 +10,17 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from jaxbias.arrays import RandomKey
 from jaxbias.data import augmentation
 from jaxbias.data.augmentation import Images
+
+Matrix = Float[np.ndarray, "_ _"]
+Resized = Float[Array, "image row column channel"]
+
+BAND = 48
+"""Rows of a matrix that are multiplied at once: many bands compile slowly."""
 
 
 def jitter(key: RandomKey, images: Images, strength: float) -> Images:
@@ -45,12 +51,28 @@ def gaussian_blur(images: Images, radius: float) -> Images:
     """
     # Paper: the operator is not said; a radius is what Pillow's takes.
     _, height, width, _ = images.shape
-    rows, columns = (jnp.asarray(_blurring(side, radius)) for side in (height, width))
-    tall = jnp.einsum("Hh,nhwc->nHwc", rows, images, precision="highest")
-    return jnp.einsum("Ww,nhwc->nhWc", columns, tall, precision="highest")
+    return _along(images, _blurring(height, radius), _blurring(width, radius))
 
 
-def _blurring(side: int, radius: float) -> Float[np.ndarray, "new old"]:
+def _along(images: Images, rows: Matrix, columns: Matrix) -> Resized:
+    """Multiply the columns of each image by one matrix, and its rows by another."""
+    tall = _banded("Hh,nhwc->nHwc", rows, images, axis=1)
+    return _banded("Ww,nhwc->nhWc", columns, tall, axis=2)
+
+
+def _banded(product: str, matrix: Matrix, images: Array, *, axis: int) -> Array:
+    """A product with a matrix that is 0 far from its diagonal, which is left out."""
+    parts = []
+    for band in np.array_split(matrix, max(1, round(len(matrix) / BAND))):
+        used = np.flatnonzero(band.any(0))
+        first, last = int(used[0]), int(used[-1]) + 1
+        near = jax.lax.slice_in_dim(images, first, last, axis=axis)
+        weights = jnp.asarray(band[:, first:last], images.dtype)
+        parts.append(jnp.einsum(product, weights, near, precision="highest"))
+    return jnp.concatenate(parts, axis=axis)
+
+
+def _blurring(side: int, radius: float) -> Matrix:
     """Pillow's three boxes along a side; the outermost pixels are repeated."""
     # Gwosdek et al. 2011: a box of whole pixels, and a share of one more at each end.
     variance = radius**2 / 3
@@ -63,7 +85,7 @@ def _blurring(side: int, radius: float) -> Float[np.ndarray, "new old"]:
         source = np.clip(np.arange(side) + offset, 0, side - 1)
         weight = share if abs(offset) > whole else 1.0
         np.add.at(box, (np.arange(side), source), weight / width)
-    return np.linalg.matrix_power(box, 3).astype(np.float32)
+    return np.linalg.matrix_power(box, 3)
 
 
 @partial(jax.jit, static_argnames="side")
@@ -76,10 +98,18 @@ def low_resolution(images: Images, side: int) -> Images:
         ValueError: If images are smaller than that.
     """
     # Paper: neither kernel is said, nor whether small images are enlarged again.
-    count, height, width, channels = images.shape
+    _, height, width, _ = images.shape
     check_resolution(min(height, width), side)
-    resized = partial(jax.image.resize, method="linear")
-    return resized(resized(images, (count, side, side, channels)), images.shape)
+    small = _along(images, _resizing(height, side), _resizing(width, side))
+    return _along(small, _resizing(side, height), _resizing(side, width))
+
+
+def _resizing(old: int, new: int) -> Matrix:
+    """Bilinear weights of each old pixel in each new one; those outside count nothing."""
+    places = (np.arange(new)[:, None] + 0.5) * old / new - 0.5
+    distance = np.abs(np.arange(old)[None] - places) / max(1, old / new)
+    weights = np.maximum(0, 1 - distance)
+    return weights / weights.sum(1, keepdims=True)
 
 
 def check_resolution(size: int, side: int) -> None:

@@ -110,7 +110,10 @@ class MaskedAutoencoder(nn.Module):
         found: Intermediates = {}
         for number in range(1, self.depth + 1):
             name = f"block{number}"
-            block = Block(self.heads, 4 * self.width, dtype=self.dtype, name=name)
+            # The paper's code starts from Xavier's weights, other ViTs do not.
+            block = Block(
+                self.heads, 4 * self.width, init=xavier, dtype=self.dtype, name=name
+            )
             # Nothing is dropped, in training neither.
             x = found[name] = block(x, False)
         found["before_norm"] = x[:, 0].astype(jnp.float32)
@@ -136,6 +139,7 @@ class MaskedAutoencoder(nn.Module):
             x = Block(
                 self.decoder_heads,
                 4 * width,
+                init=xavier,
                 dtype=self.dtype,
                 name=f"decoder_block{number}",
             )(x, False)

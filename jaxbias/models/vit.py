@@ -21,6 +21,8 @@ from jaxbias.models.layers import (
     truncated_normal,
 )
 
+Initializer = nn.initializers.Initializer
+
 Tokens = Float[Array, "image token channel"]
 
 
@@ -30,18 +32,20 @@ class Attention(nn.Module):
     Attributes:
         heads: Number of heads; divides the channels.
         scale_by_width: Divide scores by the root of all channels, not of a head's.
+        init: Of the weights.
         dtype: Of the arithmetic; scores are taken in float32.
     """
 
     heads: int
     scale_by_width: bool = False
+    init: Initializer = truncated_normal
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Tokens) -> Tokens:
         images, tokens, width = x.shape
         dense = lambda features, name: nn.Dense(  # noqa: E731
-            features, kernel_init=truncated_normal, dtype=self.dtype, name=name
+            features, kernel_init=self.init, dtype=self.dtype, name=name
         )
         size = width // self.heads
         split = dense(3 * width, "qkv")(x).reshape(images, tokens, 3, self.heads, size)
@@ -62,6 +66,7 @@ class Block(nn.Module):
     drop_path: float = 0.0
     scale_by_width: bool = False
     gelu_after: bool = False
+    init: Initializer = truncated_normal
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -70,6 +75,7 @@ class Block(nn.Module):
         h = Attention(
             self.heads,
             scale_by_width=self.scale_by_width,
+            init=self.init,
             dtype=self.dtype,
             name="attention",
         )(h)
@@ -77,7 +83,7 @@ class Block(nn.Module):
         h = layer_norm(dtype=self.dtype, name="norm2")(x)
         for features, name in ((self.hidden, "wide"), (x.shape[-1], "narrow")):
             dense = nn.Dense(
-                features, kernel_init=truncated_normal, dtype=self.dtype, name=name
+                features, kernel_init=self.init, dtype=self.dtype, name=name
             )
             h = dense(h)
             if name == "wide" or self.gelu_after:

@@ -152,9 +152,8 @@ def run(
 
 
 def _words(case: Case) -> str:
-    labels = ", ".join(f"{name} {value}" for name, value in case.labels.items())
     images = f"{case.split.per_class:,} images of each of {len(case.split.names)}"
-    return f"{labels or case.name} ({images})"
+    return f"{case.name} ({images})"
 
 
 def _result(outcome: Outcome) -> str:

@@ -40,7 +40,7 @@ class Common:
     """small: for two CPU cores; paper: AdamW, batch 4096, RandAugment, mixup, cutmix."""
     model: str = "cnn4"
     """A model of the catalogue."""
-    samples_seen: int = 150_000
+    samples_seen: int = 100_000
     """Images that a network sees in its training, whatever the size of the set."""
     batch: int = 128
     """Images of a step; fewer where the set is smaller."""

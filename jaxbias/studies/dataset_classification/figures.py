@@ -154,12 +154,14 @@ def examples(outcome: Outcome, pool: Pool) -> Figure:
             (panels[2 * label + 1], own[::-1][:SHOWN], "hardest"),
         ):
             for axes in row:
-                axes.axis("off")
+                axes.set_xticks([])
+                axes.set_yticks([])
+                axes.spines[:].set_visible(False)
             for axes, index in zip(row, chosen, strict=False):
                 axes.imshow(pixels[index])
                 if word == "hardest":
                     axes.set_title(names[scores.predicted[index]], fontsize=6, pad=2)
-            row[0].set_title(f"{name}, {word}", fontsize=7, loc="left", pad=2)
+            row[0].set_ylabel(f"{name}\n{word}", fontsize=6)
     fig.suptitle("told best and worst; above the worst, what they are taken for")
     return fig
 
