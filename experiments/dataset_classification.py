@@ -8,8 +8,8 @@
 
 PATH is a folder of images, WebDataset shards, an npz file or a TFDS set; see --help of an
 experiment. Expected time of each experiment's default on two CPU cores: two to ten minutes.
-Expected result: a table of accuracies beside chance and hand-made features, the leak audit's
-warnings, the table "published | here | verdict", figures and results.parquet in
+Expected result: a table of accuracies beside chance and hand-made features, the leak
+audit's warnings, the table "published | here | verdict", figures and results.parquet in
 runs/dataset_classification/.
 """
 

@@ -139,6 +139,9 @@ def running_of(config: Common, size: int, epochs: float) -> Running:
     )
 
 
+LEAST = 10
+"""Training images of a class: fewer cannot be cross-validated, nor mean anything."""
+
 EVALUATIONS = 8
 """On the way of a training, about."""
 
@@ -150,7 +153,8 @@ def check_common(config: Common) -> None:
         raise UsageError("--augment: the same value twice")
     if len(set(config.sources)) < len(config.sources):
         raise UsageError("--sources: the same value twice")
-    at_least(config, per_source=1, validation_per_source=1, shorter_side=8, quality=1)
+    at_least(config, per_source=LEAST, validation_per_source=2, shorter_side=8)
+    at_least(config, quality=1)
     at_least(config, size=8, margin=1, samples_seen=1, batch=2, n_seeds=1, most_bad=0)
     at_most(config, quality=95, size=2**12, margin=2, batch=2**20, n_seeds=10**4)
     at_most(config, samples_seen=10**12, most_bad=1)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.dataset_classification.config import (
+    LEAST,
     PAPER,
     Common,
     check_common,
@@ -63,8 +64,11 @@ def plan(config: Config, pool) -> list:
     cases = [Case(name="sources", labels=labels, split=split, judge_training=True)]
     if config.control:
         count = pool.per_source // len(names)
-        if count < 2:
-            raise UsageError("--per-source: too few images for the control")
+        if count < LEAST:
+            raise UsageError(
+                f"--control: {names[0]} has {pool.per_source} images for {len(names)} "
+                f"samples of {LEAST} or more; give --control False"
+            )
         shorter = {"samples_seen": max(1, config.samples_seen // 4)}
         cases.append(
             Case(

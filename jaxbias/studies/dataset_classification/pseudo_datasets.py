@@ -15,6 +15,7 @@ from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.settings import at_least, at_most
 from jaxbias.studies.dataset_classification.config import (
+    LEAST,
     PAPER,
     PAPER_CHANGES,
     Common,
@@ -70,7 +71,7 @@ PRESETS: Mapping[str, Config] = {
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
-    at_least(config, sets=2, images=2)
+    at_least(config, sets=2, images=LEAST)
     at_most(config, sets=1000)
     for field in ("images", "augmentations"):
         values = getattr(config, field)

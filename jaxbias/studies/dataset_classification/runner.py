@@ -14,7 +14,7 @@ from jaxbias.studies.dataset_classification import (
     sampling,
 )
 from jaxbias.studies.dataset_classification.cases import Case, Outcome
-from jaxbias.studies.dataset_classification.config import Common
+from jaxbias.studies.dataset_classification.config import LEAST, Common
 from jaxbias.studies.dataset_classification.images import Pool, headers
 from jaxbias.terminal import Reporter
 from jaxbias.training.checkpoints import CheckpointError
@@ -43,6 +43,12 @@ def open_pool(config: Common, reporter: Reporter) -> Pool:
             pool = Pool(sample, config)
     except SourceError as error:
         raise UsageError(str(error)) from error
+    if pool.per_source < LEAST:
+        why = f" ({sample.notes[0]})" if sample.notes else ""
+        raise UsageError(
+            f"--sources: {pool.per_source} training images of each, {LEAST} or more are "
+            f"needed{why}"
+        )
     _say_what(config, pool, reporter)
     return pool
 

@@ -14,6 +14,7 @@ from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.settings import at_least
 from jaxbias.studies.dataset_classification.config import (
+    LEAST,
     PAPER,
     PAPER_CHANGES,
     Common,
@@ -69,7 +70,7 @@ PRESETS: Mapping[str, Config] = {
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
-    at_least(config, images=2)
+    at_least(config, images=LEAST)
     for field in ("images", "augmentations"):
         values = getattr(config, field)
         if not values or len(set(values)) < len(values):

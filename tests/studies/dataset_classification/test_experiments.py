@@ -198,6 +198,7 @@ def test_transfer_probes_a_network_of_each_number_of_sources(sources, tmp_path):
         ("name-that-dataset", {"sources": ("a=x", "a=x")}, "--sources: the same"),
         ("name-that-dataset", {"sources": ("a=x", "a=y")}, "'a' stands twice"),
         ("name-that-dataset", {"sources": ("a=x", "b=y")}, "x: not there"),
+        ("name-that-dataset", {"per_source": 20}, "--control: A has 20 images for 3"),
         ("transforms", {"transforms": ("none", "nope")}, "no transform 'nope'"),
         ("transforms", {"transforms": ("none", "none")}, "the same value twice"),
         ("corruptions", {"corruptions": ("low-resolution-99",)}, "a resolution of 99"),
@@ -206,6 +207,7 @@ def test_transfer_probes_a_network_of_each_number_of_sources(sources, tmp_path):
         ("architectures", {"models": ("mlp", "x")}, "--models: no model 'x'"),
         ("architectures", {"models": ()}, "--models: one or more"),
         ("pseudo-datasets", {"source": "D"}, "--source: one of A, B, C; got 'D'"),
+        ("pseudo-datasets", {"images": (9,)}, "--images: must be >= 10"),
         ("pseudo-datasets", {"images": (99,)}, "--images: A has 90, for 3 samples"),
         ("two-way-shift", {}, "--sources: two are compared, got 3"),
         ("cross-dataset", {"classes": ("x",)}, "--classes: two or more"),
@@ -217,3 +219,11 @@ def test_what_cannot_be_done_is_one_line(sources, tmp_path, name, changes, messa
     with pytest.raises(UsageError) as error:
         run(name, config, tmp_path / "run")
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_source_of_three_images_is_one_line(sources, tmp_path):
+    few = np.zeros((3, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "few.npz", images=few, labels=np.zeros(3, int))
+    config = config_of("name-that-dataset", (*sources, f"few={tmp_path}/few.npz"))
+    with pytest.raises(UsageError, match="2 training images of each, 10 .* as few has"):
+        run("name-that-dataset", config, tmp_path / "run")
