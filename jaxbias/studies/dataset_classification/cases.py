@@ -179,7 +179,7 @@ def _trained(
     training, validation = pool.pick(case.split)
     config = replace(config, **case.changes)
     recipe = recipe_of(config, len(training))
-    running = running_of(config, pool.stored, recipe.epochs)
+    running = running_of(config, pool.stored, recipe)
     view = shown(case.view, pool.size, pool.stored)
     fitted = fit.fit(
         *(recipe, running, training, validation, directory, reporter),

@@ -126,13 +126,23 @@ def recipe_of(config: Common, images: int) -> Recipe:
     return recipe if config.rate is None else replace(recipe, rate=config.rate)
 
 
-def running_of(config: Common, size: int, epochs: float) -> Running:
-    """How a training is run: a few evaluations on the way, and as many checkpoints."""
+def running_of(config: Common, size: int, recipe: Recipe | None = None) -> Running:
+    """How a training is run: a few evaluations on the way, and as many checkpoints.
+
+    Args:
+        config: Seeds and the like.
+        size: Side of the stored images, in pixels.
+        recipe: From `recipe_of`; None where images are only prepared.
+    """
+    epochs = 1 if recipe is None else recipe.epochs
+    steps = config.samples_seen / config.batch
     return Running(
         seed=config.seed,
         n_seeds=config.n_seeds,
         size=size,
         validate_every=max(1, int(epochs // EVALUATIONS)),
+        # Not each epoch: those of few images are a step long.
+        save_every=max(1, int(steps // EVALUATIONS)),
         resident=config.resident,
         bad_images=config.bad_images,
         most_bad=config.most_bad,

@@ -61,7 +61,7 @@ def open_sources(config: Any, reporter: Reporter) -> Crossed:
         parts = [_of_classes(pair[number], classes) for pair in pairs.values()]
         halves.append(_even(parts, len(classes), limit, config))
     size = config.size or smallest_size(halves[0], config.model)
-    running = running_of(config, size, 1.0)
+    running = running_of(config, size)
     training, validation = (
         tuple(fit.prepare(part, running, config.model) for part in half)
         for half in halves
@@ -173,7 +173,7 @@ def _row(
 ) -> np.ndarray:
     training = crossed.training[number]
     recipe = recipe_of(config, len(training))
-    running = running_of(config, training.size, recipe.epochs)
+    running = running_of(config, training.size, recipe)
     fitted = fit.fit(
         *(recipe, running, training, crossed.validation[number], directory, reporter),
         case=case,

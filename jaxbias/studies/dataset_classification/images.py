@@ -103,7 +103,7 @@ class Pool:
         self.sample = sample
         self.size = config.size or smallest_size(sample.training, config.model)
         self.stored = round(self.size * config.margin)
-        running = running_of(config, self.stored, 1.0)
+        running = running_of(config, self.stored)
         training, validation = sample.joined()
         self.training = fit.prepare(training, running, config.model)
         self.validation = fit.prepare(validation, running, config.model)
