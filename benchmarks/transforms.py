@@ -11,8 +11,8 @@ NumPy and Pillow for the rest. Both take turns; figures are the best and the med
 `share_of_copy` is the time of reading and writing the batch once over ours; `difference` is
 the mean over pixels, on the scale 0 to 1, where nothing is random and both do the same.
 Rows are appended to benchmarks/results/. OpenCV and scikit-image come with `pip install
-opencv-python-headless scikit-image`; what is absent is left out. Takes about a minute and a
-half on two cores; nothing is asserted about time.
+'.[benchmark]'`; what is absent is left out. Takes about a minute and a half on two cores;
+nothing is asserted about time.
 """
 
 import argparse

@@ -5,7 +5,9 @@ The definitions are those of torchvision and timm, where the papers' recipes com
 differences are said.
 """
 
-from typing import NamedTuple
+import math
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -145,7 +147,15 @@ def resized_crop(images: Images, boxes: Boxes, size: int) -> Cropped:
 
     Where a box is larger than `size` the kernel is widened, as torchvision's antialias.
     """
+    scaled = partial(_scaled, size=size)
+    # On a CPU the few pixels that weigh are looked up; elsewhere products of matrices,
+    # most of whose entries are 0, are faster.
+    return jax.lax.platform_dependent(
+        *(images, boxes), cpu=partial(_looked_up, size=size), default=scaled
+    )
 
+
+def _scaled(images: Images, boxes: Boxes, size: int) -> Cropped:
     def one(
         image: Array, top: Array, left: Array, height: Array, width: Array
     ) -> Array:
@@ -161,6 +171,49 @@ def resized_crop(images: Images, boxes: Boxes, size: int) -> Cropped:
         )
 
     return jax.vmap(one)(images, *boxes)
+
+
+def _looked_up(images: Images, boxes: Boxes, size: int) -> Cropped:
+    _, height, width, channels = images.shape
+
+    def one(
+        image: Array, rows: Array, of_rows: Array, columns: Array, of_columns: Array
+    ) -> Array:
+        take: dict[str, Any] = {"mode": "promise_in_bounds"}
+        flat = image.reshape(height, width * channels)
+        tall: Any = sum(
+            weight[:, None] * flat.at[row].get(**take)
+            for row, weight in zip(rows.T, of_rows.T, strict=True)
+        )
+        tall = tall.reshape(size, width, channels)
+        parts = (
+            weight[None, :, None] * tall.at[:, column].get(**take)
+            for column, weight in zip(columns.T, of_columns.T, strict=True)
+        )
+        return sum(parts)  # type: ignore[return-value]
+
+    return jax.vmap(one)(
+        images,
+        *_taps(boxes.top, boxes.height, height, size),
+        *_taps(boxes.left, boxes.width, width, size),
+    )
+
+
+def _taps(
+    start: Float[Array, " image"], length: Float[Array, " image"], old: int, size: int
+) -> tuple[Int[Array, "image new tap"], Float[Array, "image new tap"]]:
+    """Which pixels along a side make up each new one, and their weights."""
+    count = 2 * math.ceil(max(1, old / size))
+    scale = length[:, None, None] / size
+    middle = (
+        (jnp.arange(size)[None, :, None] + 0.5) * scale + start[:, None, None] - 0.5
+    )
+    wide = jnp.maximum(scale, 1.0)
+    place = jnp.floor(middle - wide) + 1 + jnp.arange(count)[None, None]
+    weight = jnp.maximum(0, 1 - jnp.abs(place - middle) / wide)
+    weight = jnp.where((place >= 0) & (place < old), weight, 0.0)
+    weight /= weight.sum(-1, keepdims=True)
+    return jnp.clip(place, 0, old - 1).astype(jnp.int32), weight
 
 
 def random_resized_crop(
@@ -209,7 +262,9 @@ def random_erasing(
     mask = inside(boxes, height, width) & chosen[:, None, None]
     mean = jnp.mean(images, axis=(1, 2), keepdims=True)
     spread = jnp.std(images, axis=(1, 2), keepdims=True)
-    noise = mean + spread * jax.random.normal(fill, images.shape)
+    # Drawn flat: on a CPU that is twice as fast.
+    drawn = jax.random.normal(fill, (images.size,)).reshape(images.shape)
+    noise = mean + spread * drawn
     return jnp.where(mask[..., None], noise, images)
 
 

@@ -109,7 +109,7 @@ def _strongest(
         return tuple(jnp.where(wins, a, b) for a, b in new), None
 
     # Loops over channels: XLA would compute each step again for every pixel of the next,
-    # which is four times slower.
+    # which takes three times as long.
     blurred = lax.map(_blurred, levels)
     none = jnp.zeros_like(blurred[0])
     return lax.scan(larger, (none, none, none), blurred)[0]

@@ -211,3 +211,13 @@ def test_cutmix_covers_what_the_targets_say():
     assert abs(covered.mean() - np.mean(expected)) < 4 * error
     for mask in np.asarray(mixed != images)[:50, ..., 0]:
         assert mask.sum() == mask.any(0).sum() * mask.any(1).sum()
+
+
+@pytest.mark.parametrize(("side", "size"), [(24, 24), (24, 16), (40, 12), (12, 30)])
+def test_both_forms_of_a_resized_crop_are_the_same(key, side, size):
+    draw, box = jax.random.split(key)
+    images = jax.random.uniform(draw, (6, side, side, 3))
+    boxes = augment.random_boxes(box, 6, side, side)
+    one = augment._scaled(images, boxes, size)
+    two = augment._looked_up(images, boxes, size)
+    np.testing.assert_allclose(two, one, atol=5e-5)
