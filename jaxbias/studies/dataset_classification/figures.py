@@ -37,7 +37,7 @@ def _percent(axes: Axes, chance: float) -> None:
     axes.axhline(100 * chance, color="black", lw=0.8, ls=":")
     axes.annotate("chance", (0.995, 100 * chance), xycoords=("axes fraction", "data"),
                   ha="right", va="bottom", fontsize=7)  # fmt: skip
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, 102)
     axes.set_ylabel("validation accuracy (%)")
 
 
@@ -120,7 +120,10 @@ def lines(
         "D:", color=FEATURES, ms=4, lw=1, label="hand-made features",
     )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlabel(x)
+    ticks = sorted({float(outcome.case.labels[x]) for outcome in outcomes})
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel(f"training {x} of each class")
     _percent(axes, outcomes[0].chance)
     axes.legend(frameon=False, fontsize=8)
     fig.suptitle(title, fontsize=10)
