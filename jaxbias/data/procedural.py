@@ -24,7 +24,7 @@ from scipy import fft
 
 from jaxbias.data.archives import ImageSet, SourceError
 
-COUNTS = {"train": 10_000, "test": 2_000}
+COUNTS = {"train": 5_000, "test": 1_000}
 """Images of each split."""
 
 LEAVES = 400

@@ -36,7 +36,13 @@ class Config(Common):
 
 
 PRESETS: Mapping[str, Config] = {
-    "smoke": Config(per_source=500, samples_seen=6_000, batch=64, model="cnn4_narrow"),
+    "smoke": Config(
+        per_source=500,
+        validation_per_source=300,
+        samples_seen=6_000,
+        batch=64,
+        model="cnn4_narrow",
+    ),
     "quick": Config(),
     "paper": replace(Config(), **PAPER),  # type: ignore[arg-type]
 }
@@ -67,7 +73,7 @@ def plan(config: Config, pool) -> list:
         if count < LEAST:
             raise UsageError(
                 f"--control: {names[0]} has {pool.per_source} images for {len(names)} "
-                f"samples of {LEAST} or more; give --control False"
+                f"samples of {LEAST} or more; give --no-control"
             )
         shorter = {"samples_seen": max(1, config.samples_seen // 4)}
         cases.append(

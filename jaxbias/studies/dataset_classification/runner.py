@@ -128,10 +128,11 @@ def run(
         UsageError: If the sources cannot be used, or the cases ask for more than they have.
     """
     pool = open_pool(config, reporter)
+    planned = plan(config, pool)
     look_for_leaks(pool, directory, reporter)
     try:
         outcomes = cases.run(
-            *(plan(config, pool), pool, config, directory, reporter),
+            *(planned, pool, config, directory, reporter),
             baseline=baselines.Baselines(pool),
             measure=measure,
         )

@@ -28,10 +28,11 @@ def table(out, name="results"):
     return pyarrow.parquet.read_table(out / f"{name}.parquet").to_pydict()
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path, sources):
     alone, together = tmp_path / "alone", tmp_path / "together"
     short = {"study": "dataset_classification", "networks": 400}
-    argv = *sources, "--control", "False"
+    argv = *sources, "--no-control"
     code, _, err = Command(alone, *argv, devices=2, **short).result()
     assert (code, err) == (0, "")
     results = [command.result() for command in cluster(together, *argv, **short)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxbias.data import procedural
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.files import UsageError
 from jaxbias.studies.dataset_classification.config import Common
@@ -103,7 +104,8 @@ def test_an_npz_file_may_hold_both_splits_and_names(tmp_path):
     assert [len(part) for part in found.validation] == [2, 2]
 
 
-def test_nothing_named_is_three_generators():
+def test_nothing_named_is_three_generators(monkeypatch):
+    monkeypatch.setattr(procedural, "COUNTS", {"train": 8, "test": 4})
     found = drawn(per_source=3, validation_per_source=2)
     assert len(found.names) == 3
     assert [len(part) for part in found.training] == [3, 3, 3]
