@@ -21,8 +21,8 @@ from jaxbias.studies.dataset_classification.config import (
     recipe_of,
     running_of,
 )
-from jaxbias.studies.dataset_classification.images import Pool, Split
-from jaxbias.studies.dataset_classification.views import shown
+from jaxbias.studies.dataset_classification.images import Pool, Split, whole_sources
+from jaxbias.studies.dataset_classification.views import check_views, scaled, shown
 from jaxbias.terminal import Reporter
 from jaxbias.training import build, fit
 from jaxbias.training.evaluation import Scores
@@ -66,6 +66,35 @@ class Case:
     judge_training: bool = False
     untrained: bool = False
     autoencoder: bool = False
+
+
+def of_views(
+    option: str, chosen: Sequence[str], papers: Sequence[str], pool: Pool
+) -> list[Case]:
+    """All sources, a case for each transform; its `step` is the paper's name for it.
+
+    Args:
+        option: By which transforms are chosen, for messages.
+        chosen: Transforms by name; none takes the papers', scaled to the images.
+        papers: What is published, for images of 224 x 224.
+        pool: The images.
+
+    Raises:
+        UsageError: If there is no such transform, or it does not suit the images.
+    """
+    steps = {scaled(name, pool.size): name for name in papers}
+    names = tuple(chosen) or tuple(steps)
+    check_views(option, names, pool.size)
+    split = whole_sources(pool.sample.names, pool.per_source)
+    return [
+        Case(
+            name=name,
+            labels={"view": name, "step": steps.get(name, name)},
+            split=split,
+            view=name,
+        )
+        for name in names
+    ]
 
 
 @dataclass(frozen=True)

@@ -62,23 +62,9 @@ def check(config: Config) -> None:
 
 def plan(config: Config, pool) -> list:
     """A case for each corruption."""
-    from jaxbias.studies.dataset_classification.cases import Case
-    from jaxbias.studies.dataset_classification.images import whole_sources
-    from jaxbias.studies.dataset_classification.views import check_views, scaled
+    from jaxbias.studies.dataset_classification.cases import of_views
 
-    steps = {scaled(name, pool.size): name for name in PAPERS}
-    names = config.corruptions or tuple(steps)
-    check_views("--corruptions", names, pool.size)
-    split = whole_sources(pool.sample.names, pool.per_source)
-    return [
-        Case(
-            name=name,
-            labels={"view": name, "step": steps.get(name, name)},
-            split=split,
-            view=name,
-        )
-        for name in names
-    ]
+    return of_views("--corruptions", config.corruptions, PAPERS, pool)
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:

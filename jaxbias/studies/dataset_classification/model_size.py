@@ -8,24 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
-from jaxbias.studies.dataset_classification.config import (
-    PAPER,
-    Common,
-    check_common,
-    check_models,
+from jaxbias.studies.dataset_classification import architectures
+from jaxbias.studies.dataset_classification.architectures import (
+    check,
+    check_values,
+    plan,
 )
+from jaxbias.studies.dataset_classification.config import PAPER
 from jaxbias.terminal import Reporter
+
+SIZES = ("convnext_toy", "convnext_femto", "convnext_nano", "convnext_tiny")
 
 __all__ = ["PRESETS", "Config", "check", "check_values", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Common):
-    """Which models are compared."""
+class Config(architectures.Config):
+    """Which sizes are compared."""
 
-    models: tuple[str, ...] = ("convnext_toy", "convnext_femto", "convnext_nano")
+    models: tuple[str, ...] = SIZES[:3]
     """Of the catalogue; they take the place of --model."""
 
 
@@ -34,39 +36,9 @@ PRESETS: Mapping[str, Config] = {
         per_source=300, samples_seen=2_000, batch=50, models=("cnn4_narrow", "mlp")
     ),
     "quick": Config(samples_seen=40_000),
-    "paper": replace(
-        Config(
-            models=("convnext_toy", "convnext_femto", "convnext_nano", "convnext_tiny")
-        ),
-        **PAPER,  # type: ignore[arg-type]
-    ),
+    "paper": replace(Config(models=SIZES), **PAPER),  # type: ignore[arg-type]
 }
 """Defaults by preset; "paper" is the published scale."""
-
-
-def check_values(config: Config) -> None:
-    """Raise `UsageError`, in one line, for what can be told without JAX."""
-    check_common(config)
-    if not config.models or len(set(config.models)) < len(config.models):
-        raise UsageError("--models: one or more, each once")
-
-
-def check(config: Config) -> None:
-    """Raise `UsageError`, in one line, if a run could not succeed."""
-    check_values(config)
-    check_models(*config.models, option="--models")
-
-
-def plan(config: Config, pool) -> list:
-    """A case for each model."""
-    from jaxbias.studies.dataset_classification.cases import Case
-    from jaxbias.studies.dataset_classification.images import whole_sources
-
-    split = whole_sources(pool.sample.names, pool.per_source)
-    return [
-        Case(name=name, labels={"model": name}, split=split, changes={"model": name})
-        for name in config.models
-    ]
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
