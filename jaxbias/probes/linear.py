@@ -32,6 +32,8 @@ SURE = 1e-6
 MOST_STEPS = 60
 MOST_PRODUCTS = 40
 HALVINGS = 12
+PATIENCE = 4
+"""Steps in a row that may fail to halve the gradient near the minimum."""
 PADDED_TO = 64
 
 Features: TypeAlias = Float[Array, "image feature"] | Float[np.ndarray, "image feature"]
@@ -252,11 +254,13 @@ def _missed(
 
 
 class _State(NamedTuple):
-    """Weights, steps taken, the last one's scaled gradient, and whether it goes on."""
+    """Weights, steps taken, the last one's scaled gradient, how many steps in a row have
+    not halved it, and whether it goes on."""
 
     weights: Float[Array, "class feature"]
     step: Int[Array, ""]
     largest: Float[Array, ""]
+    idle: Int[Array, ""]
     going: Bool[Array, ""]
 
 
@@ -309,12 +313,15 @@ def _newton(problem: _Problem, start: Array) -> tuple[Array, Array]:
             (jnp.float32(1), near | descends(jnp.float32(1))),
         )
         largest = jnp.max(jnp.abs(down))
-        stalled = near & (largest > state.largest / 2)
-        better &= ~stalled
-        going = better & (largest > TOLERANCE) & (state.step < MOST_STEPS)
+        # Conjugate gradients that end early may miss the half once.
+        idle = jnp.where(near & (largest > state.largest / 2), state.idle + 1, 0)
+        # Where the gradient is nothing, conjugate gradients divide by nothing.
+        better &= (idle < PATIENCE) & (largest > TOLERANCE)
+        going = better & (state.step < MOST_STEPS)
         weights = jnp.where(better, weights + size * move, weights)
-        return _State(weights, state.step + 1, largest, going)
+        return _State(weights, state.step + 1, largest, idle, going)
 
-    state = _State(start, jnp.int32(0), jnp.float32(jnp.inf), jnp.bool_(True))
+    none = jnp.int32(0)
+    state = _State(start, none, jnp.float32(jnp.inf), none, jnp.bool_(True))
     weights = lax.while_loop(lambda state: state.going, step, state).weights
     return weights, jnp.max(jnp.abs(gradient_at(weights)[2]))

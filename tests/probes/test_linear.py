@@ -147,3 +147,11 @@ def test_what_cannot_be_fitted_is_refused(change, message):
     }
     with pytest.raises(ValueError, match=message):
         linear.fit(**(arguments | change))
+
+
+def test_a_fit_that_has_converged_stays_where_it_is():
+    # Conjugate gradients on a gradient of nothing once moved some of these away.
+    for seed in range(20):
+        x, labels = draw(count=200, spread=1.0, seed=seed)
+        for penalty in (1e-1, 1e-3, 1e-4):
+            assert fit(x, labels, 3, penalties=[penalty]).gradient < 2e-5
