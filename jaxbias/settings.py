@@ -32,8 +32,22 @@ def refuse_repeats(config: Any) -> None:
         if isinstance(value, tuple | list):
             if not value:
                 raise UsageError(f"{option(field)}: at least one value is needed")
-            if len(set(value)) < len(value):
-                raise UsageError(f"{option(field)}: the same value twice")
+            once(config, field)
+
+
+def once(config: Any, *fields: str) -> None:
+    """Refuse lists that hold a value twice."""
+    for field in fields:
+        if len(set(_each(config, field))) < len(_each(config, field)):
+            raise UsageError(f"{option(field)}: the same value twice")
+
+
+def one_or_more(config: Any, *fields: str) -> None:
+    """Refuse empty lists, and lists that hold a value twice, in one sentence."""
+    for field in fields:
+        values = _each(config, field)
+        if not values or len(set(values)) < len(values):
+            raise UsageError(f"{option(field)}: one or more, each once")
 
 
 def positive(config: Any, *fields: str) -> None:

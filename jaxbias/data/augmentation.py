@@ -14,13 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxbias.arrays import RandomKey
+from jaxbias.numerics.low_level import LUMINANCE
 
 Images = Float[Array, "image height width channel"]
 Cropped = Float[Array, "image row column channel"]
 Targets = Float[Array, "image class"]
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the grey of ITU-R 601-2."""
 
 
 def smoothed(

@@ -127,11 +127,15 @@ def _from_grey(values: np.ndarray) -> np.ndarray:
 
 def read_image(path: Path, **options: int) -> np.ndarray:
     """Decode a file; see `decode`. The message of an error begins with the path."""
-    data = _read_bytes(path)
+    return decode_named(_read_bytes(path), str(path), **options)
+
+
+def decode_named(data: bytes, name: str, **options: int) -> np.ndarray:
+    """As `decode`; the message of an error begins with the image's name."""
     try:
         return decode(data, **options)
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(f"{name}: {error}") from error
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxbias.data.archives import SourceError
-from jaxbias.data.images import ImageError, decode
+from jaxbias.data.images import ImageError, decode_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +95,8 @@ class TfdsSource:
         Raises:
             ImageError: If it cannot be read or decoded; names the set and the record.
         """
-        data = self.encoded(index)
-        try:
-            return decode(data), int(self.labels[index])
-        except ImageError as error:
-            raise ImageError(f"{self.name(index)}: {error}") from error
+        pixels = decode_named(self.encoded(index), self.name(index))
+        return pixels, int(self.labels[index])
 
     def encoded(self, index: int) -> bytes:
         """The bytes of an image as its record has them.

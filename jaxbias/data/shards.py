@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxbias.data import images
 from jaxbias.data.archives import SourceError
-from jaxbias.data.images import EXTENSIONS, ImageError, decode
+from jaxbias.data.images import EXTENSIONS, ImageError, decode_named
 
 MOST_CLASSES = 2**20
 """Labels without names stay below this; each gets a name."""
@@ -134,11 +134,8 @@ class TarShards:
         Raises:
             ImageError: If it cannot be read or decoded; names the shard and the member.
         """
-        data = self.encoded(index)
-        try:
-            return decode(data), int(self.labels[index])
-        except ImageError as error:
-            raise ImageError(f"{self.name(index)}: {error}") from error
+        pixels = decode_named(self.encoded(index), self.name(index))
+        return pixels, int(self.labels[index])
 
     def encoded(self, index: int) -> bytes:
         """The bytes of an image's member.

@@ -223,12 +223,14 @@ class Transform:
         before: The paper transforms stored images, and augments the results; otherwise
             the crops that augmentation has made.
         normalise: The paper normalises colours after it.
+        random: Whether it draws anything.
     """
 
     name: str
     apply: Callable[[RandomKey, Images], Images]
     before: bool = False
     normalise: bool = True
+    random: bool = False
 
 
 NAMES = (
@@ -272,6 +274,7 @@ def transform(name: str, size: int) -> Transform:
 
 Found = tuple[Callable[[RandomKey, Images], Images], dict[str, bool]] | None
 BARE = {"normalise": False}
+DRAWN = {"random": True}
 
 
 def _single(kind: str, size: int) -> Found:
@@ -297,7 +300,7 @@ def _single(kind: str, size: int) -> Found:
         case "butterworth-high-pass":
             return _plain(partial(high_pass, radius=soft, order=2)), BARE
         case "pixel-shuffle-random":
-            return pixel_shuffle, {}
+            return pixel_shuffle, DRAWN
         case "pixel-shuffle-fixed":
             return _fixed(size, 1), {}
     return None
@@ -312,9 +315,9 @@ def _numbered(kind: str, digits: str, size: int) -> Found:
         case "high-pass" if number > 0:
             return _plain(partial(high_pass, radius=number)), BARE
         case "jitter":
-            return partial(corruptions.jitter, strength=number), {}
+            return partial(corruptions.jitter, strength=number), DRAWN
         case "noise":
-            return partial(corruptions.gaussian_noise, sd=number), {}
+            return partial(corruptions.gaussian_noise, sd=number), DRAWN
         case "blur":
             return _plain(partial(corruptions.gaussian_blur, radius=number)), {}
     if not digits.isdigit():
@@ -323,7 +326,7 @@ def _numbered(kind: str, digits: str, size: int) -> Found:
     match kind:
         case "patch-shuffle-random":
             check_patches(size, size, side)
-            return partial(patch_shuffle, side=side), {}
+            return partial(patch_shuffle, side=side), DRAWN
         case "patch-shuffle-fixed":
             return _fixed(size, side), {}
         case "low-resolution":
@@ -363,4 +366,5 @@ def stacked(*parts: Transform) -> Transform:
         apply,
         before=all(part.before for part in parts),
         normalise=all(part.normalise for part in parts),
+        random=any(part.random for part in parts),
     )

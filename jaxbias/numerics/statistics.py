@@ -17,6 +17,11 @@ class Correlation:
     high: float
 
 
+def evenly(count: int, most: int) -> np.ndarray:
+    """Numbers of at most so many of `count` things, evenly spaced, in order."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
+
+
 def wilson(
     successes: float, count: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:

@@ -236,23 +236,18 @@ def augment(recipe: Recipe, size: int, shown: Shown = WHOLE) -> Augment:
     places = tuple(name for name in recipe.augment if name not in MIXES)
     side = size if shown.size is None else shown.size
 
-    def changed(key: RandomKey, images: Images, seen: Seen) -> Array:
-        *keys, _ = jax.random.split(key, len(places) + 1)
+    def change(
+        key: RandomKey, images: Images, targets: Targets, seen: Seen
+    ) -> tuple[Array, Targets]:
+        # Folded and cloned, so that a view changes nothing else that is drawn.
+        each = keys_of(jax.random.fold_in(jax.random.clone(key), VIEW), seen.index)
+        *keys, last = jax.random.split(key, len(places) + 1)
+        if shown.change is not None and shown.before:
+            images = shown.change(each, images)
         if "resized-crop" not in places and shown.size is not None:
             images = augmentation.central(images, side)
         for own, name in zip(keys, places, strict=True):
             images = _changed(name, own, images, recipe, side, seen)
-        return images
-
-    def change(
-        key: RandomKey, images: Images, targets: Targets, seen: Seen
-    ) -> tuple[Array, Targets]:
-        # Keys are folded and cloned so that a view changes nothing else that is drawn.
-        each = keys_of(jax.random.fold_in(jax.random.clone(key), VIEW), seen.index)
-        last = jax.random.split(jax.random.clone(key), len(places) + 1)[-1]
-        if shown.change is not None and shown.before:
-            images = shown.change(each, images)
-        images = changed(key, images, seen)
         if shown.change is not None and not shown.before:
             images = shown.change(each, images)
         return _mixed(mixes, last, images, targets, recipe)

@@ -23,6 +23,7 @@ from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.pipelines import Skipped, Stream, in_order, load
 from jaxbias.data.sources import Source, Subset
 from jaxbias.models import catalogue
+from jaxbias.numerics.statistics import evenly
 from jaxbias.runs import RunDirectory
 from jaxbias.terminal import Progress, Reporter
 from jaxbias.training import build, steps
@@ -94,7 +95,7 @@ class Prepared:
         """
         if self.images is not None and count >= len(self):
             return np.asarray(self.images.images)  # Up to 4 GiB: not copied.
-        chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        chosen = evenly(len(self), count)
         if self.images is not None:
             return np.asarray(self.images.images[chosen])
         quiet = Skipped(self.source, "skip", most=1.0)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
+from jaxbias.settings import one_or_more
 from jaxbias.studies.dataset_classification.config import (
     PAPER,
     Common,
@@ -46,8 +46,7 @@ PRESETS: Mapping[str, Config] = {
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
-    if not config.models or len(set(config.models)) < len(config.models):
-        raise UsageError("--models: one or more, each once")
+    one_or_more(config, "models")
 
 
 def check(config: Config) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxbias.data.headers import Header
 from jaxbias.numerics import low_level
-from jaxbias.numerics.statistics import wilson
+from jaxbias.numerics.statistics import evenly, wilson
 from jaxbias.probes import linear
 
 MARGIN = 0.02
@@ -152,7 +152,7 @@ def audit(
         )
     side = max(train_pixels.shape[1:3])
     from_files = _of_files(headers)
-    chosen = _even(len(train_labels), most)
+    chosen = evenly(len(train_labels), most)
     from_pixels = _of_pixels(
         train_pixels[chosen],
         train_labels[chosen],
@@ -176,10 +176,6 @@ def audit(
             *_about_control(control),
         ),
     )
-
-
-def _even(count: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
 # Classifiers
@@ -254,7 +250,7 @@ def _of_files(headers: Sequence[Headers]) -> tuple[Score, ...]:
         return ()
     # As many of each: otherwise always to name the largest would be hard to beat.
     least = min(map(len, known))
-    known = [[source[i] for i in _even(len(source), least)] for source in known]
+    known = [[source[i] for i in evenly(len(source), least)] for source in known]
     train = [header for source in known for header in source[::2]]
     held = [header for source in known for header in source[1::2]]
     train_labels = np.repeat(np.arange(len(known)), [len(s[::2]) for s in known])

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbias.numerics import low_level
+from jaxbias.numerics.statistics import evenly
 from jaxbias.probes import linear
+from jaxbias.studies.dataset_classification.audit import together
 from jaxbias.studies.dataset_classification.cases import Case
 from jaxbias.studies.dataset_classification.images import Pool
 from jaxbias.studies.dataset_classification.views import shown
-from jaxbias.training.build import Shown
+from jaxbias.training.build import WHOLE, Shown
 from jaxbias.training.evaluation import Scores
 from jaxbias.training.fit import Prepared
 from jaxbias.training.steps import VIEW_SEED, as_floats, keys_of
@@ -40,7 +42,7 @@ class Baselines:
         key = case.split, case.view
         if key not in self._known:
             view = shown(case.view, self.pool.size, self.pool.stored)
-            chosen = _even(len(training.images), MOST)
+            chosen = evenly(len(training.images), MOST)
             x = features(np.asarray(training.images.images)[chosen], view)
             fitted = linear.fit(
                 x, training.images.labels[chosen], len(case.split.names)
@@ -50,12 +52,10 @@ class Baselines:
         return self._known[key]
 
 
-def _even(count: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
-
-
 def shown_pixels(pixels: np.ndarray, view: Shown) -> np.ndarray:
     """Images as a view shows them at evaluation, in 8 bits."""
+    if view == WHOLE:
+        return pixels
     run = jax.jit(partial(_viewed, view))
     pieces = []
     for start in range(0, len(pixels), PIECE):
@@ -70,8 +70,7 @@ def features(pixels: np.ndarray, view: Shown) -> np.ndarray:
     seen = shown_pixels(pixels, view)
     # Two transforms may lie on one another's channels.
     planes = np.split(seen, max(1, seen.shape[-1] // 3), axis=-1)
-    found = [low_level.features(plane)[g] for plane in planes for g in low_level.GROUPS]
-    return np.concatenate(found, axis=1)
+    return np.concatenate([together(low_level.features(p)) for p in planes], axis=1)
 
 
 def _viewed(view: Shown, pixels: jax.Array, index: jax.Array) -> jax.Array:

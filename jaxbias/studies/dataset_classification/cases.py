@@ -166,15 +166,15 @@ def run(
     """
     found = []
     for number, case in enumerate(cases, start=1):
-        columns = directory.load_chunk(case.name)
-        if not devices.as_the_writer_says(int(columns is not None)):
+
+        def trained(number: int = number, case: Case = case) -> dict[str, np.ndarray]:
             reporter.say(f"{number} of {len(cases)}: {_words(case)}")
-            columns = _trained(
+            return _trained(
                 *(case, pool, config, directory, reporter, baseline, measure)
             )
-            directory.save_chunk(case.name, columns)
-            _forget(directory, case)
-        if columns is not None:  # Another process may not see the writer's yet.
+
+        columns = kept_or_made(case.name, directory, trained)
+        if columns is not None:
             found.append(_outcome(case, columns))
             reporter.say(_result(found[-1]))
     return found
@@ -237,10 +237,22 @@ def _autoencoder(recipe: Recipe, **options: Any) -> Task:
     )
 
 
-def _forget(directory: RunDirectory, case: Case) -> None:
-    """Remove the checkpoints of a case whose outcome is kept."""
+def kept_or_made(
+    name: str, directory: RunDirectory, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray] | None:
+    """A case's arrays: those of an earlier run, or made now and kept.
+
+    Its checkpoints are removed once they are. None in a process that does not see yet what
+    the writer has kept.
+    """
+    columns = directory.load_chunk(name)
+    if devices.as_the_writer_says(int(columns is not None)):
+        return columns
+    columns = make()
+    directory.save_chunk(name, columns)
     if directory.writer:
-        shutil.rmtree(directory.path / "checkpoints" / case.name, ignore_errors=True)
+        shutil.rmtree(directory.path / "checkpoints" / name, ignore_errors=True)
+    return columns
 
 
 def _columns(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from jaxbias.files import UsageError
-from jaxbias.settings import at_least, at_most, check_seed, positive
+from jaxbias.settings import at_least, at_most, check_seed, once, positive
 from jaxbias.training.recipes import Change, Precision, Recipe, Running
 
 RecipeName = Literal["small", "paper"]
@@ -109,15 +109,19 @@ PAPER: Mapping[str, object] = {
 """The published setting, for a GPU; bfloat16 is ours, the paper's code has float32."""
 
 
+def total_steps(config: Common) -> int:
+    """Of a training, whatever the size of its set."""
+    return max(2, round(config.samples_seen / config.batch))
+
+
 def recipe_of(config: Common, images: int) -> Recipe:
     """The recipe for a training set of so many images."""
     batch = min(config.batch, images)
-    steps = max(2, round(config.samples_seen / config.batch))
     recipe = replace(
         RECIPES[config.recipe],
         model=config.model,
         batch=batch,
-        epochs=steps / (images // batch),
+        epochs=total_steps(config) / (images // batch),
         augment=config.augment,
         dtype=config.dtype,
     )
@@ -135,14 +139,13 @@ def running_of(config: Common, size: int, recipe: Recipe | None = None) -> Runni
         recipe: From `recipe_of`; None where images are only prepared.
     """
     epochs = 1 if recipe is None else recipe.epochs
-    steps = config.samples_seen / config.batch
     return Running(
         seed=config.seed,
         n_seeds=config.n_seeds,
         size=size,
         validate_every=max(1, int(epochs // EVALUATIONS)),
         # Not each epoch: those of few images are a step long.
-        save_every=max(1, int(steps // EVALUATIONS)),
+        save_every=max(1, total_steps(config) // EVALUATIONS),
         resident=config.resident,
         bad_images=config.bad_images,
         most_bad=config.most_bad,
@@ -159,10 +162,7 @@ EVALUATIONS = 8
 def check_common(config: Common) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_seed(config)
-    if len(set(config.augment)) < len(config.augment):
-        raise UsageError("--augment: the same value twice")
-    if len(set(config.sources)) < len(config.sources):
-        raise UsageError("--sources: the same value twice")
+    once(config, "augment", "sources")
     at_least(config, per_source=LEAST, validation_per_source=2, shorter_side=8)
     at_least(config, quality=1)
     at_least(config, size=8, margin=1, samples_seen=1, batch=2, n_seeds=1, most_bad=0)

@@ -1,19 +1,19 @@
 """Networks trained on one source's classes and tested on every source's."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from jaxbias import devices
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.joined import Alike, shuffled
 from jaxbias.data.shapes import shapes
 from jaxbias.data.sources import Source, Subset, open_splits
 from jaxbias.numerics.statistics import wilson
 from jaxbias.runs import RunDirectory
+from jaxbias.studies.dataset_classification.cases import kept_or_made
 from jaxbias.studies.dataset_classification.config import Common, recipe_of, running_of
 from jaxbias.studies.dataset_classification.images import smallest_size
 from jaxbias.studies.dataset_classification.sampling import named
@@ -101,6 +101,10 @@ class _Renamed:
 
     @property
     def labels(self) -> np.ndarray:
+        return self._labels
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
         place = {name: number for number, name in enumerate(self.classes)}
         number = np.asarray([place.get(name, -1) for name in self.source.classes])
         return number[self.source.labels]
@@ -150,15 +154,13 @@ def run(
     rows = []
     for number, name in enumerate(crossed.names):
         case = f"source-{number}"
-        kept = directory.load_chunk(case)
-        if not devices.as_the_writer_says(int(kept is not None)):
+
+        def trained(number: int = number, name: str = name, case: str = case):
             reporter.say(f"{number + 1} of {len(crossed.names)}: trained on {name}")
-            accuracies = _row(crossed, number, case, config, directory, reporter)
-            kept = {"accuracy": accuracies}
-            directory.save_chunk(case, kept)
-            if directory.writer:
-                shutil.rmtree(directory.path / "checkpoints" / case, ignore_errors=True)
-        if kept is not None:
+            found = _row(crossed, number, case, config, directory, reporter)
+            return {"accuracy": found}
+
+        if (kept := kept_or_made(case, directory, trained)) is not None:
             rows.append(kept["accuracy"])
     return np.stack(rows, axis=1) if rows else np.zeros((0, 0, 0))
 

@@ -100,7 +100,7 @@ def written(config: Config, outcome, pool) -> str:
     split, scores = outcome.case.split, outcome.validation[0]
     training, validation = pool.pick(split)
     rng = np.random.default_rng(config.seed)
-    labels = next(training.batches(len(training)))[1]
+    pixels, labels = next(training.batches(len(training)))
     shown = [
         np.flatnonzero(labels == label)[: config.labelled]
         for label in range(len(split.names))
@@ -111,7 +111,6 @@ def written(config: Config, outcome, pool) -> str:
         for label in range(len(split.names))
     ]
     chosen = rng.permutation(np.concatenate(asked))[: config.guesses]
-    pixels = next(training.batches(len(training)))[0]
     unseen = next(validation.batches(len(validation)))[0]
     return page(
         split.names,

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxbias.data import sources
 from jaxbias.data.archives import SourceError
-from jaxbias.numerics.statistics import wilson
+from jaxbias.numerics.statistics import evenly, wilson
 from jaxbias.probes import linear
 from jaxbias.probes.features import extract
 from jaxbias.runs import UsageError
@@ -68,7 +68,7 @@ def probed(
     accuracies = []
     for state in fitted.states:
         x, labels = features(fitted.task, state, training, layer)
-        chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST)).astype(int))
+        chosen = evenly(len(x), MOST)
         probe = linear.fit(x[chosen], labels[chosen], classes)
         accuracies.append(
             probe.accuracy(*features(fitted.task, state, validation, layer))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
-from jaxbias.settings import at_least, at_most
+from jaxbias.settings import at_least, at_most, one_or_more
 from jaxbias.studies.dataset_classification.config import (
     LEAST,
     PAPER,
@@ -73,10 +73,7 @@ def check_values(config: Config) -> None:
     check_common(config)
     at_least(config, sets=2, images=LEAST)
     at_most(config, sets=1000)
-    for field in ("images", "augmentations"):
-        values = getattr(config, field)
-        if not values or len(set(values)) < len(values):
-            raise UsageError(f"--{field}: one or more, each once")
+    one_or_more(config, "images", "augmentations")
 
 
 def check(config: Config) -> None:

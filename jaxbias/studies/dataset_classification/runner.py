@@ -79,7 +79,8 @@ def look_for_leaks(
 ) -> audit.Audit | None:
     """Find out what tells the sources apart without a network; None where streamed.
 
-    Writes audit.parquet and audit_classifiers.parquet, and says what is wrong.
+    Writes audit_sources, audit_classifiers and audit_files (.parquet), and says what is
+    wrong.
     """
     training, validation = pool.training.images, pool.validation.images
     if training is None or validation is None:

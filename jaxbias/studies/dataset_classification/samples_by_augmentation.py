@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
-from jaxbias.settings import at_least
+from jaxbias.settings import at_least, one_or_more
 from jaxbias.studies.dataset_classification.config import (
     LEAST,
     PAPER,
@@ -71,10 +70,7 @@ def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
     at_least(config, images=LEAST)
-    for field in ("images", "augmentations"):
-        values = getattr(config, field)
-        if not values or len(set(values)) < len(values):
-            raise UsageError(f"--{field}: one or more, each once")
+    one_or_more(config, "images", "augmentations")
 
 
 def check(config: Config) -> None:

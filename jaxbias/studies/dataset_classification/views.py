@@ -21,10 +21,6 @@ LENGTHS = ("blur", "low-resolution", "patch-shuffle-random", "patch-shuffle-fixe
 """Transforms whose number is a length in pixels."""
 
 
-RANDOM = ("pixel-shuffle-random", "patch-shuffle-random", "jitter", "noise")
-"""Transforms that draw something for each image."""
-
-
 def scaled(name: str, size: int) -> str:
     """A transform of the papers, with its length scaled to images of another size.
 
@@ -58,8 +54,7 @@ def shown(name: str, size: int, stored: int) -> Shown:
     if name == "none":
         return WHOLE if cut is None else Shown(size=cut)
     found = transforms.transform(name, size)
-    random = any(part.startswith(RANDOM) for part in name.split("+"))
-    change = partial(_each if random else _all, found.apply)
+    change = partial(_each if found.random else _all, found.apply)
     channels = 3 * (name.count("+") + 1)
     plain = (0.0,) * channels, (1.0,) * channels
     mean, sd = (None, None) if found.normalise and channels == 3 else plain

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 from jaxbias.files import UsageError
-from jaxbias.settings import at_least, at_most, check_seed, option, positive
+from jaxbias.settings import at_least, at_most, check_seed, once, option, positive
 from jaxbias.training.recipes import RECIPES, Recipe, Running
 
 
@@ -87,8 +87,7 @@ def running_of(config: Config) -> Running:
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_seed(config)
-    if len(set(config.augment)) < len(config.augment):
-        raise UsageError("--augment: the same value twice")
+    once(config, "augment")
     at_least(config, epochs=1, batch=1, accumulate=1, size=8, most_images=1, padding=1)
     at_least(config, validate_every=1, save_every=1, log_every=1, workers=0, n_seeds=1)
     at_least(config, momentum=0, weight_decay=0, smoothing=0, ema_decay=0)
