@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 Columns = dict[str, np.ndarray]
 
+MOST_JOINED = 64
+"""Pieces to measure together at most: a program that joins a thousand arrays takes
+minutes to compile."""
+
 
 class SweepMemoryError(MemoryError):
     """One network at a time is still too much for the device's memory."""
@@ -159,6 +163,11 @@ def _pieces(
         offset += count
 
 
+def _joined(size: int, together: int) -> int:
+    """How many pieces of a size are measured together."""
+    return max(1, min(together // size, MOST_JOINED))
+
+
 def _chunks(
     pieces: Iterator[Piece], blocks: Sequence[Block], together: int
 ) -> Iterator[list[Piece]]:
@@ -168,7 +177,7 @@ def _chunks(
         if chunk:
             same = blocks[piece.block].finish is blocks[chunk[0].block].finish
             joined = piece.start == chunk[-1].stop and piece.size == chunk[0].size
-            full = (len(chunk) + 1) * piece.size > together
+            full = len(chunk) == _joined(piece.size, together)
             if not (same and joined) or full:
                 yield chunk
                 chunk = []
@@ -230,7 +239,7 @@ class _Sweep:
         if len(values) == 1 and self.together <= chunk[0].size:
             return finish(values[0])
         # Short chunks are filled up, so that one program serves all.
-        lanes = max(1, self.together // chunk[0].size)
+        lanes = _joined(chunk[0].size, self.together)
         values += [jnp.zeros_like(values[0])] * (lanes - len(values))
         return finish(_join(values, self.mesh))
 

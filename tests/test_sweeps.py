@@ -265,6 +265,14 @@ def test_padding_is_evaluated_and_dropped(table):
         assert_same(chunk, {k: v[start:stop] for k, v in table.items()})
 
 
+def test_no_program_joins_thousands_of_pieces():
+    """Compiling such a program takes minutes."""
+    pieces = [sweeps.Piece(0, n, n + 1, 1) for n in range(500)]
+    chunks = list(sweeps._chunks(iter(pieces), Work().blocks, 10**6))
+    assert max(map(len, chunks)) == sweeps.MOST_JOINED
+    assert [piece for chunk in chunks for piece in chunk] == pieces
+
+
 @pytest.mark.parametrize("together", [1, 12, 20])
 def test_one_trace_serves_all_chunks_of_a_program(table, together):
     work, store = Work(num_devices=2, piece=4), Memory()

@@ -309,7 +309,8 @@ def together(config: Config) -> int:
     """Networks to measure at once."""
     most = TOGETHER.get(jax.default_backend(), ACCELERATOR_TOGETHER)
     # As much memory as this many networks take on the paper's grid.
-    return max(1, most * 64**2 // config.resolution**2)
+    points = config.resolution ** config.grid_dimension(config.resolution)
+    return max(1, most * 64**2 // points)
 
 
 def _piece(config: Config, counts: list[int], mesh: Mesh) -> int:
