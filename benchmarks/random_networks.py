@@ -30,8 +30,8 @@ from jaxbias import devices, rng, sweeps
 from jaxbias.lanes import default_strategy
 from jaxbias.models.priors import PRIORS, Prior, scale
 from jaxbias.probes.complexity import complexity
-from jaxbias.studies.neural_redshift import cells
-from jaxbias.studies.neural_redshift.config import PRESETS, Config
+from jaxbias.studies.neural_redshift.random_networks import cells
+from jaxbias.studies.neural_redshift.random_networks.config import PRESETS, Config
 
 ACTIVATIONS = ("relu", "gelu", "tanh", "gaussian", "sine")
 VARIANTS = ("layer_norm", "residual", "gated")

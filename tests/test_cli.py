@@ -19,7 +19,9 @@ import jaxbias
 from jaxbias import cli
 from jaxbias.runs import BusyError, UsageError
 from jaxbias.studies import neural_redshift
-from jaxbias.studies.neural_redshift import random_networks
+from jaxbias.studies.neural_redshift.random_networks import (
+    experiment as random_networks,
+)
 
 ROOT = Path(jaxbias.__file__).resolve().parents[1]
 PROGRAM = "python -m experiments.neural_redshift"
@@ -492,7 +494,7 @@ def test_the_default_folder_is_the_same_for_the_same_settings(command, runs, tmp
 def test_the_default_folder_is_the_same_in_every_process():
     code = (
         "from jaxbias import cli\n"
-        "from jaxbias.studies.neural_redshift.config import PAPER\n"
+        "from jaxbias.studies.neural_redshift.random_networks.config import PAPER\n"
         "print(cli.default_directory('neural_redshift', 'random-networks', PAPER))\n"
     )
     found = {

@@ -104,7 +104,7 @@ def test_importing_loads_neither_tensorflow_nor_matplotlib_and_touches_no_device
 def test_the_command_line_reads_its_options_without_jax():
     code = (
         "import sys, jaxbias.cli\n"
-        "from jaxbias.studies.neural_redshift import random_networks\n"
+        "from jaxbias.studies.neural_redshift.random_networks import experiment\n"
         "assert 'jax' not in sys.modules and 'flax' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -4,7 +4,7 @@ TITLE = "Neural Redshift: the complexity that random networks prefer"
 
 EXPERIMENTS = {
     "random-networks": (
-        "jaxbias.studies.neural_redshift.random_networks",
+        "jaxbias.studies.neural_redshift.random_networks.experiment",
         "complexity of random-weight networks over activation, scale, depth and variant",
     ),
 }

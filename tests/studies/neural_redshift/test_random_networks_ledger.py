@@ -8,15 +8,15 @@ import pytest
 
 from jaxbias.ledger import Entry, MissingError, held, judge_all, not_judged
 from jaxbias.probes.complexity import MEASURES
-from jaxbias.studies.neural_redshift import cells, published, rules
-from jaxbias.studies.neural_redshift.config import (
+from jaxbias.studies.neural_redshift.random_networks import cells, published, rules
+from jaxbias.studies.neural_redshift.random_networks.config import (
     ACTIVATIONS,
     AUTHOR_AMPLITUDES,
     AUTHOR_CODE,
     PARTS,
     PRESETS,
 )
-from jaxbias.studies.neural_redshift.evidence import Evidence, Sample
+from jaxbias.studies.neural_redshift.random_networks.evidence import Evidence, Sample
 
 PAPER = replace(PRESETS["paper"]["smoke"], n_networks=20)
 AUTHOR = replace(AUTHOR_CODE, n_networks=20, parts=("heatmaps",))

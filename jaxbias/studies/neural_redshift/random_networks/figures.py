@@ -14,9 +14,9 @@ from jaxbias.numerics.statistics import bootstrap_correlation
 from jaxbias.plotting import save_figures
 from jaxbias.probes.complexity import MEASURES
 from jaxbias.runs import RunDirectory
-from jaxbias.studies.neural_redshift.config import AUTHOR_AMPLITUDES
-from jaxbias.studies.neural_redshift.evidence import Evidence
-from jaxbias.studies.neural_redshift.published import author_heatmaps
+from jaxbias.studies.neural_redshift.random_networks.config import AUTHOR_AMPLITUDES
+from jaxbias.studies.neural_redshift.random_networks.evidence import Evidence
+from jaxbias.studies.neural_redshift.random_networks.published import author_heatmaps
 
 COLOURS = {
     "relu": "#1f77b4",

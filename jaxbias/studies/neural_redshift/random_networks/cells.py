@@ -22,7 +22,10 @@ from jaxbias.numerics.activations import (
 )
 from jaxbias.numerics.polynomials import DegreeError
 from jaxbias.probes import complexity as probes
-from jaxbias.studies.neural_redshift.config import FULL_GRID_POINTS, Config
+from jaxbias.studies.neural_redshift.random_networks.config import (
+    FULL_GRID_POINTS,
+    Config,
+)
 
 MOST_NETWORKS = 10**8
 """Rows of the results table, which is held in memory."""

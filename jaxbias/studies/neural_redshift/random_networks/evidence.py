@@ -9,7 +9,7 @@ import numpy as np
 from jaxbias.ledger import MissingError
 from jaxbias.numerics import grids
 from jaxbias.numerics.fourier import fourier
-from jaxbias.studies.neural_redshift.config import Config
+from jaxbias.studies.neural_redshift.random_networks.config import Config
 
 
 class RoundingError(MissingError):

@@ -17,9 +17,9 @@ from jaxbias.models.priors import PRIORS, draw
 from jaxbias.numerics import grids
 from jaxbias.probes.complexity import MEASURES
 from jaxbias.runs import RunDirectory, UsageError
-from jaxbias.studies.neural_redshift import cells, published
-from jaxbias.studies.neural_redshift import random_networks as study
-from jaxbias.studies.neural_redshift.config import PARTS
+from jaxbias.studies.neural_redshift.random_networks import cells, published
+from jaxbias.studies.neural_redshift.random_networks import experiment as study
+from jaxbias.studies.neural_redshift.random_networks.config import PARTS
 from jaxbias.terminal import Reporter
 
 SMALL = dict(

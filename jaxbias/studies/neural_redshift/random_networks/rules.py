@@ -14,7 +14,7 @@ import numpy as np
 from jaxbias.ledger import Judgement, MissingError, held, where_possible
 from jaxbias.numerics.polynomials import DEFAULT_DEGREE
 from jaxbias.numerics.statistics import pearson, spearman
-from jaxbias.studies.neural_redshift.evidence import (
+from jaxbias.studies.neural_redshift.random_networks.evidence import (
     Evidence,
     RoundingError,
     fourier_range,

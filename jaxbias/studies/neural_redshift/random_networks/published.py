@@ -5,9 +5,9 @@ from functools import lru_cache
 from importlib import resources
 
 from jaxbias.ledger import Entry, judge_all
-from jaxbias.studies.neural_redshift import rules
-from jaxbias.studies.neural_redshift.config import AUTHOR_AMPLITUDES
-from jaxbias.studies.neural_redshift.evidence import Evidence
+from jaxbias.studies.neural_redshift.random_networks import rules
+from jaxbias.studies.neural_redshift.random_networks.config import AUTHOR_AMPLITUDES
+from jaxbias.studies.neural_redshift.random_networks.evidence import Evidence
 
 READING_ERROR = 0.005
 """Of the decoded pictures: a step of the colour map, and rounding."""
@@ -23,7 +23,7 @@ def author_heatmaps() -> dict[str, Cells]:
     MIT), four activations; amplitudes as `AUTHOR_AMPLITUDES`.
     """
     text = (
-        resources.files("jaxbias.studies.neural_redshift")
+        resources.files("jaxbias.studies.neural_redshift.random_networks")
         .joinpath("author_heatmaps.csv")
         .read_text()
     )

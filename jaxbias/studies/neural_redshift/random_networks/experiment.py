@@ -7,7 +7,7 @@ controls that should change nothing (width, prior, bias range, grid resolution).
 """
 
 from jaxbias.runs import RunDirectory, UsageError
-from jaxbias.studies.neural_redshift.config import (
+from jaxbias.studies.neural_redshift.random_networks.config import (
     PRESETS,
     PRESETS_BY,
     Config,
@@ -22,7 +22,7 @@ def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
     check_values(config)
     # These know the names of activations, variants, priors and measures; they load JAX.
-    from jaxbias.studies.neural_redshift import cells
+    from jaxbias.studies.neural_redshift.random_networks import cells
 
     try:
         cells.check(config)
@@ -35,7 +35,12 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     import jax
 
     from jaxbias import devices, sweeps
-    from jaxbias.studies.neural_redshift import cells, evidence, figures, published
+    from jaxbias.studies.neural_redshift.random_networks import (
+        cells,
+        evidence,
+        figures,
+        published,
+    )
 
     key = jax.random.key(config.seed)
     mesh = devices.mesh()

@@ -1,0 +1,1 @@
+"""The random-networks experiment: thousands of random networks, measured on a grid."""
