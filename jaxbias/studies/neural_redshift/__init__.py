@@ -7,6 +7,14 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.random_networks.experiment",
         "complexity of random-weight networks over activation, scale, depth and variant",
     ),
+    "modulo-addition": (
+        "jaxbias.studies.neural_redshift.modulo.experiment",
+        "which networks learn targets of rising frequency, by activation and prefactor",
+    ),
+    "modulo-search": (
+        "jaxbias.studies.neural_redshift.modulo.search",
+        "what it takes for the published outcome of modulo-addition",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

@@ -15,13 +15,10 @@ from jaxbias.models.mlp import MLP, VARIANTS, pad_hidden
 from jaxbias.models.priors import PRIORS, Prior, draw, scale
 from jaxbias.models.unbiased import UnbiasedModel
 from jaxbias.numerics import grids
-from jaxbias.numerics.activations import (
-    ACTIVATIONS,
-    UnknownActivationError,
-    resolve,
-)
+from jaxbias.numerics.activations import resolve
 from jaxbias.numerics.polynomials import DegreeError
 from jaxbias.probes import complexity as probes
+from jaxbias.studies.neural_redshift import checks
 from jaxbias.studies.neural_redshift.random_networks.config import (
     FULL_GRID_POINTS,
     Config,
@@ -136,16 +133,10 @@ def options(config: Config) -> probes.MeasureOptions:
 def check(config: Config) -> None:
     """Raise ValueError, naming the option, for what does not exist or does not fit."""
     for option in ("activations", "controls"):
-        for name in getattr(config, option):
-            _check_activation(option, name)
-    for option, names, known in (
-        ("variants", config.variants, VARIANTS),
-        ("prior", (config.prior,), PRIORS),
-        ("priors", config.priors, PRIORS),
-    ):
-        for name in names:
-            if name not in known:
-                raise ValueError(f"--{option}: {name!r} is none of {', '.join(known)}")
+        checks.activations(option, getattr(config, option))
+    checks.known("variants", config.variants, VARIANTS)
+    checks.known("prior", (config.prior,), PRIORS)
+    checks.known("priors", config.priors, PRIORS)
     used = (config.resolution,)
     if "resolution" in config.parts:
         used += config.resolutions
@@ -172,21 +163,6 @@ def check(config: Config) -> None:
         raise ValueError(
             f"--n-networks: {rows:,} networks in all, at most {MOST_NETWORKS:,}"
         )
-
-
-def _check_activation(option: str, name: str) -> None:
-    example = jax.ShapeDtypeStruct((2, 3), jnp.float32)
-    try:
-        function = resolve(name)
-        result = example if name in ACTIVATIONS else jax.eval_shape(function, example)
-    except UnknownActivationError as error:
-        raise ValueError(f"--{option}: {error}") from error
-    except Exception as error:  # It is the user's function: anything may go wrong.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"--{option}: {name} of an array fails: {reason}") from error
-    shape, dtype = (getattr(result, field, None) for field in ("shape", "dtype"))
-    if shape != example.shape or dtype != example.dtype:
-        raise ValueError(f"--{option}: {name} does not keep an array's shape and type")
 
 
 def points(config: Config, resolution: int, key: RandomKey) -> tuple[Array, int]:

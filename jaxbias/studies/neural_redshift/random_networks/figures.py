@@ -14,44 +14,10 @@ from jaxbias.numerics.statistics import bootstrap_correlation
 from jaxbias.plotting import save_figures
 from jaxbias.probes.complexity import MEASURES
 from jaxbias.runs import RunDirectory
+from jaxbias.studies.neural_redshift.looks import colour_of, label_of
 from jaxbias.studies.neural_redshift.random_networks.config import AUTHOR_AMPLITUDES
 from jaxbias.studies.neural_redshift.random_networks.evidence import Evidence
 from jaxbias.studies.neural_redshift.random_networks.published import author_heatmaps
-
-COLOURS = {
-    "relu": "#1f77b4",
-    "gelu": "#17becf",
-    "swish": "#2ca02c",
-    "selu": "#98bf3a",
-    "sigmoid": "#9467bd",
-    "tanh": "#ff7f0e",
-    "gaussian": "#d62728",
-    "sine": "#8c564b",
-}
-OTHERS = ("#e377c2", "#7f7f7f", "#bcbd22", "#000000")
-
-LABELS = {
-    "fourier": "Fourier (mean frequency)",
-    "dct": "DCT (mean frequency)",
-    "chebyshev": "Chebyshev (mean order)",
-    "legendre": "Legendre (mean order)",
-    "lz76": "LZ76 (factors)",
-    "lz78": "LZ78 (phrases)",
-    "lzw": "LZW (dictionary size)",
-    "total_variation": "total variation / sd",
-}
-
-
-def _colour(evidence: Evidence, activation: str) -> str:
-    if activation in COLOURS:
-        return COLOURS[activation]
-    extra = [a for a in evidence.config.activations if a not in COLOURS]
-    return OTHERS[extra.index(activation) % len(OTHERS)]
-
-
-def _label(measure: str) -> str:
-    """A measure's name in figures; one that a user added is called as it is."""
-    return LABELS.get(measure, measure)
 
 
 def _show_heatmap(
@@ -118,7 +84,7 @@ def heatmaps(evidence: Evidence, measure: str) -> Figure:
     if np.isnan(every).any():
         grey = " (grey: most networks differ from a constant by rounding alone)"
     figure.supxlabel(f"hidden layers{grey}")
-    figure.colorbar(image, ax=panels[:rows].ravel().tolist(), label=_label(measure))
+    figure.colorbar(image, ax=panels[:rows].ravel().tolist(), label=label_of(measure))
     return figure
 
 
@@ -138,7 +104,7 @@ def curves(evidence: Evidence) -> Figure:
         layout="constrained",
     )
     for row, measure in zip(panels, measures, strict=True):
-        row[0].set_ylabel(_label(measure))
+        row[0].set_ylabel(label_of(measure))
         for panel, variant in zip(row, config.variants, strict=True):
             for activation in config.activations:
                 where = {"variant": variant, "depth": config.curve_depth}
@@ -179,7 +145,7 @@ def _curve(
         means.append(sample.mean)
         spreads.append(sample.sd)
     centre, spread = np.asarray(means), np.asarray(spreads)
-    colour = _colour(evidence, activation)
+    colour = colour_of(activation, evidence.config.activations)
     panel.plot(scales, centre, color=colour, label=activation, lw=1.6)
     panel.fill_between(
         scales, centre - spread, centre + spread, color=colour, alpha=0.12, lw=0
@@ -209,7 +175,7 @@ def controls(evidence: Evidence) -> Figure:
         layout="constrained",
     )
     for row, measure in zip(panels, measures, strict=True):
-        row[0].set_ylabel(_label(measure))
+        row[0].set_ylabel(label_of(measure))
         for panel, part in zip(row, parts, strict=True):
             label, values = CONTROLS[part]
             _control(panel, evidence, measure, label, getattr(config, values))
@@ -245,7 +211,7 @@ def _control(
                 range(len(values)),
                 [np.nan if s is None else s.mean for s in samples],
                 [np.nan if s is None else s.sd for s in samples],
-                color=_colour(evidence, activation),
+                color=colour_of(activation, evidence.config.activations),
                 ls=styles[number % len(styles)],
                 marker="o",
                 ms=3,
@@ -270,7 +236,10 @@ def agreement(evidence: Evidence) -> Figure:
     groups = np.asarray(["/".join(map(str, label)) for label in zip(*labels)])  # noqa: B905
     few = np.random.default_rng(0).permutation(chosen.sum())[:3000]
     colours = np.asarray(
-        [_colour(evidence, a) for a in evidence.columns["activation"][chosen][few]]
+        [
+            colour_of(a, evidence.config.activations)
+            for a in evidence.columns["activation"][chosen][few]
+        ]
     )
     size = len(names)
     figure, panels = plt.subplots(
@@ -283,7 +252,7 @@ def agreement(evidence: Evidence) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             if i == j:
-                text = _label(first).replace("(", "").replace(")", "")
+                text = label_of(first).replace("(", "").replace(")", "")
                 _centred(panel, text.replace(" ", "\n"))
             elif i > j:
                 panel.scatter(

@@ -1,0 +1,92 @@
+"""The models of section 4: perceptrons with a prior and a prefactor, trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxbias.arrays import Params, RandomKey
+from jaxbias.models.mlp import MLP
+from jaxbias.models.priors import Prior, draw
+from jaxbias.numerics.activations import resolve
+from jaxbias.training import full_batch
+
+Loss = Literal["cross_entropy", "mse"]
+
+
+def loss_of(
+    kind: Loss, outputs: Float[Array, " point"], targets: Float[Array, " point"]
+) -> Float[Array, ""]:
+    """Mean loss of outputs against targets in [0, 1]; "cross_entropy" takes logits."""
+    if kind == "mse":
+        return jnp.mean((outputs - targets) ** 2)
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(outputs, targets))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """How a perceptron is drawn and trained.
+
+    Attributes:
+        activations: Names, among which a traced number chooses.
+        depth: Hidden layers.
+        width: Channels of each.
+        prior: What the weights are drawn from.
+        loss: What is minimised.
+        learning_rate: Adam's.
+        marks: Steps after which networks are looked at; the last one ends the training.
+    """
+
+    activations: tuple[str, ...]
+    depth: int
+    width: int
+    prior: Prior = Prior()
+    loss: Loss = "cross_entropy"
+    learning_rate: float = 1e-3
+    marks: tuple[int, ...] = (0, 3000)
+
+    def predict(
+        self,
+        params: Params,
+        x: Float[Array, "point dimension"],
+        *,
+        activation: Array | int = 0,
+        prefactor: Array | float = 1.0,
+    ) -> Float[Array, " point"]:
+        """The network's outputs; activation and prefactor may be traced."""
+        network = MLP(
+            width=self.width,
+            depth=self.depth,
+            activations=tuple(map(resolve, self.activations)),
+        )
+        return network.apply(
+            {"params": params}, x, activation=activation, prefactor=prefactor
+        )[0]  # type: ignore[return-value]
+
+    def start(self, key: RandomKey, dimension: int) -> Params:
+        """Draw a network for inputs of a dimension."""
+        network = MLP(width=self.width, depth=self.depth)
+        example = jnp.zeros((1, dimension))
+        template = jax.eval_shape(network.init, jax.random.key(0), example)["params"]
+        return draw(key, template, self.prior)
+
+    def fit(
+        self,
+        predict: Callable[[Params, Array], Array],
+        params: Params,
+        x: Float[Array, "point dimension"],
+        y: Float[Array, " point"],
+        observe: Callable[[Params], Any],
+    ) -> tuple[Params, Any]:
+        """Train any model on all points at every step; see `full_batch.fit`."""
+        return full_batch.fit(
+            lambda p: loss_of(self.loss, predict(p, x), y),
+            params,
+            optax.adam(self.learning_rate),
+            marks=self.marks,
+            observe=observe,
+        )

@@ -1,0 +1,1 @@
+"""The modulo-addition experiments: targets of rising frequency, learned or not."""

@@ -1,0 +1,61 @@
+"""Modulo addition: can a network learn a target of high frequency?
+
+Integers are added, and the label says whether the sum is small modulo M: the smaller M,
+the higher the frequency of the target. Small networks learn three of them on the full
+batch, for each activation and each prefactor before it; what counts is accuracy on points
+that were held out, relative to always guessing the more frequent label. Complexity is
+measured before, during and after. Published: ReLU-like networks learn M = 10 alone;
+others, with a tuned prefactor, learn more. smoke takes half a minute and quick about four
+minutes on two cores; paper wants a GPU.
+"""
+
+from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.studies.neural_redshift.modulo.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    check_values(config)
+    # These know the names of activations, priors and measures; they load JAX.
+    from jaxbias.studies.neural_redshift.modulo import trainings
+
+    try:
+        trainings.check(config)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Train, judge and draw the figures; resumes what is already there."""
+    import jax
+
+    from jaxbias import devices, sweeps
+    from jaxbias.studies.neural_redshift.modulo import (
+        evidence,
+        figures,
+        published,
+        trainings,
+    )
+
+    mesh = devices.mesh()
+    blocks = trainings.blocks(config, jax.random.key(config.seed), mesh)
+    reporter.say(
+        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps, "
+        f"on {mesh.size} {jax.devices()[0].platform} devices"
+    )
+    with reporter.progress("trainings") as progress:
+        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    if not devices.is_writer():
+        return
+    found = evidence.Evidence(trainings.table(config, swept), config)
+    directory.write_table(found.columns)
+    directory.write_verdicts(published.judge(found))
+    with reporter.status("drawing the figures"):
+        figures.draw(found, directory)

@@ -1,0 +1,207 @@
+"""Trainings on modulo addition, and what is seen of them."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbias import lanes, rng, sweeps
+from jaxbias.arrays import Array, Params, RandomKey
+from jaxbias.models.priors import PRIORS
+from jaxbias.numerics import grids
+from jaxbias.probes import complexity as probes
+from jaxbias.studies.neural_redshift import checks
+from jaxbias.studies.neural_redshift.learners import Learner, loss_of
+from jaxbias.studies.neural_redshift.modulo import task
+from jaxbias.studies.neural_redshift.modulo.config import Config, Setting
+
+PIECE = {"cpu": 8}
+ACCELERATOR_PIECE = 4096
+"""Trainings to run at once, over all devices."""
+
+SEEN = ("train_accuracy", "test_accuracy", "train_loss")
+"""What is seen at each look, besides complexity."""
+
+
+def check(config: Config) -> None:
+    """Raise ValueError, naming the option, for what does not exist or does not fit."""
+    checks.activations("activations", config.activations)
+    checks.known("prior", (config.prior,), PRIORS)
+    try:
+        probes.check(config.measures, config.resolution, probes.MeasureOptions())
+    except ValueError as error:
+        raise ValueError(f"--measures: {error}") from error
+
+
+def learner(config: Config) -> Learner:
+    """The models of a run."""
+    return Learner(
+        activations=config.activations,
+        depth=config.depth,
+        width=config.width,
+        prior=PRIORS[config.prior],
+        loss=config.loss,
+        learning_rate=config.learning_rate,
+        marks=(0, *config.iterations),
+    )
+
+
+def statistics(config: Config) -> tuple[str, ...]:
+    """Names of what is seen at each look, in order."""
+    return (*SEEN, *config.measures, "degenerate")
+
+
+def _where(config: Config, dimension: int, key: RandomKey) -> Array:
+    """Points on which complexity is measured, in [-1, 1]^dimension."""
+    if dimension <= 2:
+        return grids.grid(config.resolution, dimension)
+    key = rng.stream(key, "plane", f"dimension {dimension}")
+    return grids.random_planes(key, 1, config.resolution, dimension)[0]
+
+
+def program(config: Config, setting: Setting, mesh: Mesh) -> Callable:
+    """Program from (keys of splits and of weights, activation, modulus, grid, network
+    numbers, prefactors, input scales) to what is seen at each look.
+
+    One compiled program serves every activation, modulus, prefactor and scale of inputs.
+    """
+    model = learner(config)
+    n_train, dimension = config.train_points(setting), setting.dimension
+
+    def one(
+        split_key: RandomKey,
+        weights_key: RandomKey,
+        activation: Array,
+        modulus: Array,
+        grid: Array,
+        given: tuple[Array, Array, Array],
+    ) -> Array:
+        network, prefactor, scale = given
+        split_key, weights_key = (
+            jax.random.fold_in(key, network) for key in (split_key, weights_key)
+        )
+        count = config.integers**dimension
+        numbers = task.place(split_key, count, config.points(dimension))
+        integers = task.digits(numbers, config.integers, dimension)
+        x = task.inputs(integers, config.integers, scale)
+        labels = task.labels(integers, modulus)
+        targets = labels.astype(jnp.float32)
+        predict = partial(model.predict, activation=activation, prefactor=prefactor)
+        threshold = 0.5 if config.loss == "mse" else 0.0
+
+        def observe(params: Params) -> Array:
+            outputs = predict(params, x)
+            right = ((outputs > threshold) == labels).astype(jnp.float32)
+            loss = loss_of(config.loss, outputs[:n_train], targets[:n_train])
+            tile = probes.tile_for(config.width, int(np.prod(grid.shape[:-1])))
+            values = probes.evaluate(predict, params, grid * scale, tile)
+            found = probes.complexity(values[None], measures=config.measures)
+            seen = [jnp.mean(right[:n_train]), jnp.mean(right[n_train:]), loss]
+            seen += [found[name][0] for name in config.measures]
+            return jnp.stack([*seen, found["degenerate"][0].astype(jnp.float32)])
+
+        params = model.start(weights_key, dimension)
+        x_train, y_train = x[:n_train], targets[:n_train]
+        _, seen = model.fit(predict, params, x_train, y_train, observe)
+        base = jnp.full(seen.shape[0], task.majority(labels[n_train:]))
+        return jnp.concatenate([seen, base[:, None]], axis=1)
+
+    def run(*args: Array) -> Array:
+        *shared, network, prefactor, scale = args
+        return lanes.over(lanes.default_strategy(), partial(one, *shared))(
+            (network, prefactor, scale)
+        )
+
+    return sweeps.spread(run, mesh, replicated=5)
+
+
+@jax.jit
+def _kept(values: Array) -> dict[str, Array]:
+    return {"seen": values}
+
+
+def cases(config: Config) -> Iterator[tuple[Setting, str, int]]:
+    """Setting, activation and modulus of each block."""
+    for setting in config.settings():
+        for activation in config.activations:
+            for modulus in config.moduli:
+                yield setting, activation, modulus
+
+
+def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
+    """A block for each setting, activation and modulus, in the order of the table."""
+    programs, found = {}, []
+    rows = len(config.prefactors) * config.n_seeds
+    most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
+    piece = sweeps.even_piece([rows], max(most, mesh.size))
+    for setting, activation, modulus in cases(config):
+        shape = setting._replace(input_scale=1.0)
+        if shape not in programs:
+            programs[shape] = program(config, setting, mesh)
+        words = f"dimension {setting.dimension}"
+        # The same splits for all, and the same weights for each activation: differences
+        # are not those of the draw.
+        shared = (
+            rng.stream(key, "split", words),
+            rng.stream(key, "weights", words),
+            config.activations.index(activation),
+            modulus,
+            _where(config, setting.dimension, key),
+        )
+
+        def evaluate(inputs: dict[str, Array], run=programs[shape], shared=shared):
+            named = (inputs[name] for name in ("network", "prefactor", "scale"))
+            return run(*shared, *named)
+
+        networks = np.arange(config.n_seeds, dtype=np.uint32)
+        prefactors = np.asarray(config.prefactors, np.float32)
+        found.append(
+            sweeps.Block(
+                name=f"{activation}, modulus {modulus}, {setting}",
+                evaluate=evaluate,
+                finish=_kept,
+                inputs={
+                    "network": np.tile(networks, len(prefactors)),
+                    "prefactor": np.repeat(prefactors, config.n_seeds),
+                    "scale": np.full(rows, setting.input_scale, np.float32),
+                },
+                piece=piece,
+                cost=float(config.train_points(setting)),
+            )
+        )
+    return found
+
+
+def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
+    """The results: a row for each network and look, the first before any training."""
+    looks = (0, *config.iterations)
+    labels: dict[str, list] = {}
+    for setting, activation, modulus in cases(config):
+        for prefactor in config.prefactors:
+            for network in range(config.n_seeds):
+                for steps in looks:
+                    row = {
+                        **setting._asdict(),
+                        "activation": activation,
+                        "modulus": modulus,
+                        "prefactor": prefactor,
+                        "network": network,
+                        "steps": steps,
+                    }
+                    for name, value in row.items():
+                        labels.setdefault(name, []).append(value)
+    columns = {name: np.asarray(values) for name, values in labels.items()}
+    seen = swept["seen"].reshape(len(columns["steps"]), -1)
+    names = (*statistics(config), "test_majority")
+    columns |= {name: seen[:, i] for i, name in enumerate(names)}
+    columns["degenerate"] = columns["degenerate"] > 0
+    base = columns["test_majority"].astype(np.float64)
+    # 0 for a constant guess, 1 for all right; NaN where one label is all there is.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns["relative_accuracy"] = np.where(
+            base < 1, (columns["test_accuracy"] - base) / (1 - base), np.nan
+        )
+    return columns
