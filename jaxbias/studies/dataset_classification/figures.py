@@ -59,17 +59,15 @@ def bars(
     fig, axes = plt.subplots(figsize=(width, 3.8), layout="constrained")
     place = np.arange(len(outcomes))
     known = [published.get(outcome.case.name, np.nan) for outcome in outcomes]
+    here = place
     if np.isfinite(known).any():
+        here = place - 0.18
         axes.bar(place + 0.22, known, 0.38, color=PUBLISHED, label="published")
     own = [100 * outcome.accuracy for outcome in outcomes]
-    axes.bar(place - 0.18, own, 0.38, color=NETWORK, label="network, here")
-    axes.errorbar(
-        *(place - 0.18, own, _errors(outcomes)), fmt="none", color="black", lw=1
-    )
+    axes.bar(here, own, 0.38, color=NETWORK, label="network, here")
+    axes.errorbar(here, own, _errors(outcomes), fmt="none", color="black", lw=1)
     features = [100 * _baseline(outcome) for outcome in outcomes]
-    axes.plot(
-        *(place - 0.18, features, "D"), color=FEATURES, ms=4, label="hand-made features"
-    )
+    axes.plot(here, features, "D", color=FEATURES, ms=4, label="hand-made features")
     axes.set_xticks(place, [words(o) for o in outcomes], rotation=40, ha="right")
     _percent(axes, outcomes[0].chance)
     axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))

@@ -48,6 +48,8 @@ def accuracy(evidence: Evidence) -> Figure:
             axes.fill_between(
                 config.prefactors, low, high, color=colours[name], alpha=0.12, lw=0
             )
+        # Before the scale: of points without accuracy no limits could be read.
+        axes.set_xlim(min(config.prefactors) / 1.2, max(config.prefactors) * 1.2)
         axes.set_xscale("log", base=2)
         axes.axhline(0, color="#888888", lw=0.8)
         axes.axhline(LEARNED, color="#888888", lw=0.8, ls=":")
@@ -108,7 +110,7 @@ def search(evidence: Evidence) -> Figure:
     for axes, modulus in zip(panels[0], config.moduli, strict=True):
         best = [
             [
-                evidence.best(name, modulus, setting=setting, steps=count)[0]
+                evidence.means(name, modulus, setting=setting, steps=count).max()
                 for name in config.activations
             ]
             for setting, count in chosen
