@@ -15,6 +15,18 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.modulo.search",
         "what it takes for the published outcome of modulo-addition",
     ),
+    "init-vs-trained": (
+        "jaxbias.studies.neural_redshift.init_vs_trained.experiment",
+        "whether complexity at random weights says what training ends with",
+    ),
+    "unbiased-training": (
+        "jaxbias.studies.neural_redshift.unbiased_training.experiment",
+        "the model without a bias, trained: it fits, and generalises to nothing",
+    ),
+    "guess-and-check": (
+        "jaxbias.studies.neural_redshift.guess_and_check.experiment",
+        "random networks that happen to fit a few points, and what else they get right",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.models.mlp import MLP
 from jaxbias.models.priors import Prior, draw
+from jaxbias.models.unbiased import UnbiasedModel
 from jaxbias.numerics.activations import resolve
 from jaxbias.training import full_batch
 
@@ -90,3 +91,33 @@ class Learner:
             marks=self.marks,
             observe=observe,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnbiasedLearner(Learner):
+    """The paper's unbiased model in place of a perceptron, trained in the same way.
+
+    Attributes:
+        max_frequency: See `models.unbiased.UnbiasedModel`.
+    """
+
+    max_frequency: int
+
+    def predict(
+        self,
+        params: Params,
+        x: Float[Array, "point dimension"],
+        *,
+        activation: Array | int = 0,
+        prefactor: Array | float = 1.0,
+    ) -> Float[Array, " point"]:
+        """The model's outputs; it has neither activation nor prefactor."""
+        module = UnbiasedModel(self.max_frequency)
+        return module.apply({"params": params}, x)[0]  # type: ignore[return-value]
+
+    def start(self, key: RandomKey, dimension: int) -> Params:
+        """Draw amplitudes and phases."""
+        module = UnbiasedModel(self.max_frequency)
+        example = jnp.zeros((1, dimension))
+        template = jax.eval_shape(module.init, jax.random.key(0), example)["params"]
+        return draw(key, template, self.prior)

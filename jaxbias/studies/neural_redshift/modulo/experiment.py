@@ -9,6 +9,8 @@ others, with a tuned prefactor, learn more. smoke takes half a minute and quick 
 minutes on two cores; paper wants a GPU.
 """
 
+from typing import TYPE_CHECKING
+
 from jaxbias.runs import RunDirectory, UsageError
 from jaxbias.studies.neural_redshift.modulo.config import (
     PRESETS,
@@ -17,7 +19,10 @@ from jaxbias.studies.neural_redshift.modulo.config import (
 )
 from jaxbias.terminal import Reporter
 
-__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+if TYPE_CHECKING:
+    from jaxbias.studies.neural_redshift.modulo import evidence
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run", "train"]
 
 
 def check(config: Config) -> None:
@@ -32,17 +37,14 @@ def check(config: Config) -> None:
         raise UsageError(str(error)) from error
 
 
-def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
-    """Train, judge and draw the figures; resumes what is already there."""
+def train(
+    config: Config, directory: RunDirectory, reporter: Reporter
+) -> "evidence.Evidence":
+    """Train every network, or go on; on processes other than 0 the table is partial."""
     import jax
 
     from jaxbias import devices, sweeps
-    from jaxbias.studies.neural_redshift.modulo import (
-        evidence,
-        figures,
-        published,
-        trainings,
-    )
+    from jaxbias.studies.neural_redshift.modulo import evidence, trainings
 
     mesh = devices.mesh()
     blocks = trainings.blocks(config, jax.random.key(config.seed), mesh)
@@ -52,9 +54,17 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     )
     with reporter.progress("trainings") as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    return evidence.Evidence(trainings.table(config, swept), config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Train, judge and draw the figures; resumes what is already there."""
+    from jaxbias import devices
+    from jaxbias.studies.neural_redshift.modulo import figures, published
+
+    found = train(config, directory, reporter)
     if not devices.is_writer():
         return
-    found = evidence.Evidence(trainings.table(config, swept), config)
     directory.write_table(found.columns)
     directory.write_verdicts(published.judge(found))
     with reporter.status("drawing the figures"):

@@ -13,6 +13,7 @@ from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.priors import PRIORS
 from jaxbias.numerics import grids
 from jaxbias.probes import complexity as probes
+from jaxbias.probes.paths import path_variation
 from jaxbias.studies.neural_redshift import checks
 from jaxbias.studies.neural_redshift.learners import Learner, loss_of
 from jaxbias.studies.neural_redshift.modulo import task
@@ -22,8 +23,11 @@ PIECE = {"cpu": 8}
 ACCELERATOR_PIECE = 4096
 """Trainings to run at once, over all devices."""
 
-SEEN = ("train_accuracy", "test_accuracy", "train_loss")
-"""What is seen at each look, besides complexity."""
+PATHS = 50
+"""Straight lines between points of the task along which variation is measured."""
+
+SEEN = ("train_accuracy", "test_accuracy", "train_loss", "path_variation")
+"""What is seen at each look, besides complexity on the grid."""
 
 
 def check(config: Config) -> None:
@@ -62,13 +66,12 @@ def _where(config: Config, dimension: int, key: RandomKey) -> Array:
     return grids.random_planes(key, 1, config.resolution, dimension)[0]
 
 
-def program(config: Config, setting: Setting, mesh: Mesh) -> Callable:
+def program(config: Config, setting: Setting, model: Learner, mesh: Mesh) -> Callable:
     """Program from (keys of splits and of weights, activation, modulus, grid, network
     numbers, prefactors, input scales) to what is seen at each look.
 
     One compiled program serves every activation, modulus, prefactor and scale of inputs.
     """
-    model = learner(config)
     n_train, dimension = config.train_points(setting), setting.dimension
 
     def one(
@@ -84,7 +87,8 @@ def program(config: Config, setting: Setting, mesh: Mesh) -> Callable:
             jax.random.fold_in(key, network) for key in (split_key, weights_key)
         )
         count = config.integers**dimension
-        numbers = task.place(split_key, count, config.points(dimension))
+        place_key, paths_key = jax.random.split(split_key)
+        numbers = task.place(place_key, count, config.points(dimension))
         integers = task.digits(numbers, config.integers, dimension)
         x = task.inputs(integers, config.integers, scale)
         labels = task.labels(integers, modulus)
@@ -99,7 +103,12 @@ def program(config: Config, setting: Setting, mesh: Mesh) -> Callable:
             tile = probes.tile_for(config.width, int(np.prod(grid.shape[:-1])))
             values = probes.evaluate(predict, params, grid * scale, tile)
             found = probes.complexity(values[None], measures=config.measures)
-            seen = [jnp.mean(right[:n_train]), jnp.mean(right[n_train:]), loss]
+            # The same paths at each look.
+            paths = jax.random.clone(paths_key)
+            varied = path_variation(
+                predict, params, x, paths, num_paths=PATHS, normalise=True
+            )
+            seen = [jnp.mean(right[:n_train]), jnp.mean(right[n_train:]), loss, varied]
             seen += [found[name][0] for name in config.measures]
             return jnp.stack([*seen, found["degenerate"][0].astype(jnp.float32)])
 
@@ -131,8 +140,18 @@ def cases(config: Config) -> Iterator[tuple[Setting, str, int]]:
                 yield setting, activation, modulus
 
 
-def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
-    """A block for each setting, activation and modulus, in the order of the table."""
+def blocks(
+    config: Config, key: RandomKey, mesh: Mesh, model: Learner | None = None
+) -> list[sweeps.Block]:
+    """A block for each setting, activation and modulus, in the order of the table.
+
+    Args:
+        config: What to train on.
+        key: Of the run.
+        mesh: From `devices.mesh`.
+        model: What to train; None is the configuration's perceptron.
+    """
+    model = model or learner(config)
     programs, found = {}, []
     rows = len(config.prefactors) * config.n_seeds
     most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
@@ -140,7 +159,7 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
     for setting, activation, modulus in cases(config):
         shape = setting._replace(input_scale=1.0)
         if shape not in programs:
-            programs[shape] = program(config, setting, mesh)
+            programs[shape] = program(config, setting, model, mesh)
         words = f"dimension {setting.dimension}"
         # The same splits for all, and the same weights for each activation: differences
         # are not those of the draw.

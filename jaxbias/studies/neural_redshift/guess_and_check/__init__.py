@@ -1,0 +1,1 @@
+"""The guess-and-check experiment: random networks that happen to fit a few points."""

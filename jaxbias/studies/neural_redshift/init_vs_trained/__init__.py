@@ -1,0 +1,1 @@
+"""The init-vs-trained experiment: does complexity at random weights survive training?"""

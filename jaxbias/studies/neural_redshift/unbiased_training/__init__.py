@@ -1,0 +1,1 @@
+"""The unbiased-training experiment: gradient descent on the model without a bias."""

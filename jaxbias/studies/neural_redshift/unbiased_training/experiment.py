@@ -1,0 +1,52 @@
+"""Unbiased training: gradient descent on a model that prefers no frequency.
+
+The unbiased model (an inverse Fourier transform with free amplitudes and phases) learns
+modulo addition beside perceptrons, on the same points. It can represent every target; what
+it lacks is a preference. Published: trained by gradient descent it is of no use.
+smoke takes half a minute and quick about two minutes on two cores; paper wants a GPU.
+"""
+
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.neural_redshift.modulo.experiment import check as check_trainings
+from jaxbias.studies.neural_redshift.unbiased_training.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    check_values(config)
+    check_trainings(config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Train, judge and draw the figure; resumes what is already there."""
+    import jax
+
+    from jaxbias import devices, sweeps
+    from jaxbias.studies.neural_redshift.unbiased_training import (
+        figures,
+        published,
+        trainings,
+    )
+
+    mesh = devices.mesh()
+    blocks = trainings.blocks(config, jax.random.key(config.seed), mesh)
+    reporter.say(
+        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps, "
+        f"on {mesh.size} {jax.devices()[0].platform} devices"
+    )
+    with reporter.progress("trainings") as progress:
+        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    if not devices.is_writer():
+        return
+    columns = trainings.table(config, swept)
+    directory.write_table(columns)
+    directory.write_verdicts(published.judge(columns))
+    with reporter.status("drawing the figures"):
+        figures.draw(columns, directory)
