@@ -300,7 +300,8 @@ def test_help_lists_the_experiments(command):
         assert (code, err) == (0, "")
         for name, (_, line) in neural_redshift.EXPERIMENTS.items():
             (found,) = [row for row in out.splitlines() if row.startswith(f"  {name} ")]
-            assert line in found and "(default)" in found
+            assert line in found
+            assert ("(default)" in found) == (name == neural_redshift.DEFAULT)
         assert PROGRAM in out
 
 

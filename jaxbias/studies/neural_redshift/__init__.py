@@ -15,6 +15,10 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.modulo.search",
         "what it takes for the published outcome of modulo-addition",
     ),
+    "shortcut": (
+        "jaxbias.studies.neural_redshift.shortcut.experiment",
+        "a digit or the colour beside it: what is learned, by complexity at the start",
+    ),
     "init-vs-trained": (
         "jaxbias.studies.neural_redshift.init_vs_trained.experiment",
         "whether complexity at random weights says what training ends with",

@@ -20,8 +20,8 @@ class Config(modulo.Config):
     """Largest frequencies of the unbiased models, in periods over the inputs' range; half
     the number of integers is all that the task's points can tell apart."""
     input_scales: tuple[float, ...] = (0.9375,)
-    """Integers are mapped to [-scale, scale]. The unbiased models repeat themselves beyond
-    [-1, 1]: with (N - 1) / N the points fill one period, and no two are the same to them."""
+    """Integers are mapped to [-scale, scale]. The unbiased models repeat themselves
+    beyond [-1, 1]: with (N - 1) / N the points fill one period, and differ to them."""
     n_seeds: int = 10
     """Networks for each combination; each has its own split of the points."""
     iterations: tuple[int, ...] = (300, 1000)
