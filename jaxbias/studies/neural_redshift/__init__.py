@@ -23,6 +23,10 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.init_vs_trained.experiment",
         "whether complexity at random weights says what training ends with",
     ),
+    "complex-start": (
+        "jaxbias.studies.neural_redshift.complex_start.experiment",
+        "gradient descent from weights of a complex function: does it stay complex?",
+    ),
     "unbiased-training": (
         "jaxbias.studies.neural_redshift.unbiased_training.experiment",
         "the model without a bias, trained: it fits, and generalises to nothing",

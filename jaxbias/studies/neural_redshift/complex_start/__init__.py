@@ -1,0 +1,1 @@
+"""The complex-start experiment: gradient descent from weights of a complex function."""

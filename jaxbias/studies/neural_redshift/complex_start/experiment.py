@@ -1,0 +1,52 @@
+"""Complex start: does a network that begins with a complex function end with one?
+
+ReLU-like networks learn a simple target by gradient descent from random weights, from large
+random weights, and from weights that know a target of high frequency. Published (Appendix
+E): beginning with a complex solution is no way to keep one, against what has been claimed
+of initialisation. smoke takes half a minute and quick about two minutes on two cores.
+"""
+
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.neural_redshift.complex_start.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.studies.neural_redshift.modulo.experiment import check as check_trainings
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run"]
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    check_values(config)
+    check_trainings(config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Train, judge and draw the figure; resumes what is already there."""
+    import jax
+
+    from jaxbias import devices, sweeps
+    from jaxbias.studies.neural_redshift.complex_start import (
+        figures,
+        published,
+        trainings,
+    )
+
+    mesh = devices.mesh()
+    blocks = trainings.blocks(config, jax.random.key(config.seed), mesh)
+    reporter.say(
+        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps, "
+        f"on {mesh.size} {jax.devices()[0].platform} devices"
+    )
+    with reporter.progress("trainings") as progress:
+        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    if not devices.is_writer():
+        return
+    columns = trainings.table(config, swept)
+    directory.write_table(columns)
+    directory.write_verdicts(published.judge(columns, config))
+    with reporter.status("drawing the figure"):
+        figures.draw(columns, config, directory)
