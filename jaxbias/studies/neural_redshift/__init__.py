@@ -35,6 +35,14 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.guess_and_check.experiment",
         "random networks that happen to fit a few points, and what else they get right",
     ),
+    "transformers": (
+        "jaxbias.studies.neural_redshift.transformers.experiment",
+        "how complex is what an untrained GPT-2 writes, by activation, depth and scale",
+    ),
+    "measures": (
+        "jaxbias.studies.neural_redshift.measures.experiment",
+        "where measures of complexity agree, old and new, and where not",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

@@ -1,0 +1,1 @@
+"""Measures of complexity, old and new, beside one another on random networks."""

@@ -1,0 +1,1 @@
+"""The transformers experiment: what untrained GPT-2 writes, and how complex it is."""
