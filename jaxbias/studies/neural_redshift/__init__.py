@@ -39,9 +39,21 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.transformers.experiment",
         "how complex is what an untrained GPT-2 writes, by activation, depth and scale",
     ),
+    "boolean-prior": (
+        "jaxbias.studies.neural_redshift.boolean_prior.experiment",
+        "how often random networks compute a Boolean function, against its complexity",
+    ),
+    "sensitivity": (
+        "jaxbias.studies.neural_redshift.sensitivity.experiment",
+        "which single bits random transformers, LSTMs and MLPs listen to",
+    ),
     "measures": (
         "jaxbias.studies.neural_redshift.measures.experiment",
         "where measures of complexity agree, old and new, and where not",
+    ),
+    "zero-mean-activations": (
+        "jaxbias.studies.neural_redshift.zero_mean.experiment",
+        "whether E[phi(z)] = 0 is what makes random networks complex",
     ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""

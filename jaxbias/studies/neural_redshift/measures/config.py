@@ -44,7 +44,7 @@ class Config:
     """Standard deviation of the noise of noise sensitivity."""
     repeats: int = 5
     """Draws of that noise."""
-    paths: int = 64
+    paths: int = 256
     """Paths between points for the variation along them."""
     path_steps: int = 32
     """Points on a path, >= 2."""
@@ -89,7 +89,7 @@ PRESETS: Mapping[str, Config] = {
         depths=(1, 2, 3, 4, 5, 6),
         n_networks=40,
         points=1024,
-        paths=256,
+        paths=1024,
         lanczos_steps=20,
         score_networks=100,
     ),

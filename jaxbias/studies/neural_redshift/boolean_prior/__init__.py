@@ -1,0 +1,1 @@
+"""The boolean-prior experiment: which Boolean functions random networks compute."""

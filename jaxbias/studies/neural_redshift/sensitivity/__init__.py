@@ -1,0 +1,1 @@
+"""The sensitivity experiment: random sequence models on strings of bits."""
