@@ -42,11 +42,15 @@ class Side:
 
     def load(self, path: str, threads: int, **config: int) -> dict[str, Any]:
         torch.set_num_threads(threads)
+        return self.take(load_file(path), **config)
+
+    def take(self, weights: dict[str, torch.Tensor], **config: int) -> dict[str, Any]:
+        """Make a model of weights by our names."""
         self.config = GPT2Config(**config)
         self.model = GPT2LMHeadModel(self.config).eval()
-        weights = {theirs(name): leaf for name, leaf in load_file(path).items()}
+        named = {theirs(name): leaf for name, leaf in weights.items()}
         # The output is tied to the embedding.
-        missing, unexpected = self.model.load_state_dict(weights, strict=False)
+        missing, unexpected = self.model.load_state_dict(named, strict=False)
         assert set(missing) <= {"lm_head.weight"} and not unexpected, missing
         return {"parameters": sum(p.numel() for p in self.model.parameters())}
 

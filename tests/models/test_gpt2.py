@@ -258,3 +258,32 @@ def test_the_best_token_is_the_first_largest():
     for bad in (np.nan, np.inf):
         logits[3, 7] = bad
         assert gpt2._best(jnp.asarray(logits))[3] == gpt2.STOPPED
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_beside_hugging_face():
+    """The published implementation: logits within 1e-4, and the same greedy tokens."""
+    pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    from benchmarks import hf_generation as hf
+
+    model = GPT2(layers=2, width=64, heads=4, vocabulary=101, positions=16)
+    params = drawn(model)
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    named = {"/".join(str(k.key) for k in path): leaf for path, leaf in leaves}
+    side = hf.Side()
+    config = {"n_layer": 2, "n_embd": 64, "n_head": 4}
+    found = side.take(
+        {name: torch.tensor(np.asarray(leaf)) for name, leaf in named.items()},
+        **config,
+        **{"vocab_size": 101, "n_positions": 16},
+    )
+    assert found["parameters"] == gpt2.parameters(model)
+    tokens = prompts(3, 12, vocabulary=101)
+    with torch.no_grad():
+        expected = side.model(torch.tensor(np.asarray(tokens)).long()).logits
+    logits, _ = model.apply({"params": params}, tokens)
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
+    written = gpt2.generate(model, params, tokens[:, :1], tokens=14)
+    theirs = side.generate(np.asarray(tokens[:, 0]), 14)["tokens"]
+    np.testing.assert_array_equal(written, theirs)
