@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -239,18 +239,27 @@ class _Sweep:
         if len(values) == 1 and self.together <= chunk[0].size:
             return finish(values[0])
         # Short chunks are filled up, so that one program serves all.
-        lanes = _joined(chunk[0].size, self.together)
-        values += [jnp.zeros_like(values[0])] * (lanes - len(values))
-        return finish(_join(values, self.mesh))
+        values += [values[0]] * (_joined(chunk[0].size, self.together) - len(values))
+        return finish(_joining(self.mesh)(*values))
+
+    def places(self, chunk: list[Piece], measured: int) -> np.ndarray:
+        """Where each row of a chunk lies among the networks measured together.
+
+        Each device has its shares of all pieces, one after the other: to put the pieces
+        themselves one after the other, devices would have to exchange networks.
+        """
+        share = chunk[0].size // self.mesh.size
+        rows = [np.arange(p.stop - p.start) for p in chunk]
+        return np.concatenate(
+            [
+                row // share * (measured // self.mesh.size) + n * share + row % share
+                for n, row in enumerate(rows)
+            ]
+        )
 
     def collect(self, chunk: list[Piece], columns: dict[str, Array]) -> None:
         host = to_host(columns)
-        kept = np.concatenate(
-            [
-                np.arange(p.stop - p.start) + number * p.size
-                for number, p in enumerate(chunk)
-            ]
-        )
+        kept = self.places(chunk, len(next(iter(host.values()))))
         host = {name: values[kept] for name, values in host.items()}
         start, stop = chunk[0].start, chunk[-1].stop
         if self.store is not None and is_writer():
@@ -301,10 +310,14 @@ class _Sweep:
         return half
 
 
-@partial(jax.jit, static_argnums=1)
-def _join(values: list[Array], mesh: Mesh) -> Array:
-    joined = jnp.concatenate(values)
-    return jax.lax.with_sharding_constraint(joined, NamedSharding(mesh, P(NETWORKS)))
+@lru_cache(maxsize=4)
+def _joining(mesh: Mesh) -> Callable:
+    """Program that joins pieces, each device its own shares of them.
+
+    On a CPU an exchange between devices can wait for ever: what another device has yet to
+    run may need the thread that waits.
+    """
+    return spread(lambda *values: jnp.concatenate(values), mesh)
 
 
 def sweep(
