@@ -76,6 +76,12 @@ def at_most(config: Any, **limits: float | int) -> None:
             raise UsageError(f"{option(field)}: must be at most {most}, got {largest}")
 
 
+def rising(config: Any, field: str) -> None:
+    """Refuse a list that does not rise."""
+    if list(_each(config, field)) != sorted(_each(config, field)):
+        raise UsageError(f"{option(field)}: must rise")
+
+
 def check_seed(config: Any) -> None:
     """Refuse a seed that is not a 32-bit number."""
     if not 0 <= config.seed < SEEDS:

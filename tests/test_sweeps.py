@@ -265,6 +265,15 @@ def test_padding_is_evaluated_and_dropped(table):
         assert_same(chunk, {k: v[start:stop] for k, v in table.items()})
 
 
+def test_joining_pieces_needs_no_other_device():
+    """An exchange can wait for ever on a CPU, and the run is then aborted."""
+    mesh = Work(num_devices=4).mesh
+    pieces = [sweeps.to_mesh(np.zeros((8, 3), np.float32), mesh)] * 3
+    text = sweeps._joining(mesh).lower(*pieces).compile().as_text()
+    for exchange in ("all-to-all", "all-gather", "all-reduce", "collective-permute"):
+        assert exchange not in text
+
+
 def test_no_program_joins_thousands_of_pieces():
     """Compiling such a program takes minutes."""
     pieces = [sweeps.Piece(0, n, n + 1, 1) for n in range(500)]

@@ -18,7 +18,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxbias.arrays import Params, RandomKey
-from jaxbias.models.mlp import HIGHEST
+from jaxbias.models.mlp import HIGHEST, normalise
+from jaxbias.models.priors import draw_length
 from jaxbias.numerics.activations import Activation, resolve
 
 EPSILON = 1e-5
@@ -34,9 +35,6 @@ STAGE = 32
 """Tokens for which one program generates: attention reads the positions up to the end of
 its stage, and each stage is compiled on its own."""
 
-DRAW_MULTIPLE = 1024
-"""XLA:CPU draws ten times slower where the length does not divide evenly."""
-
 Hidden = Float[Array, "row token channel"]
 Cache = Sequence[tuple[Array, Array]]
 """Keys and values of each block, [row, head, position, channel]."""
@@ -48,12 +46,10 @@ def _normalise(
     bias: Float[Array, " channel"],
     gamma: Float[Array, " row"] | None,
 ) -> Hidden:
-    centred = x - jnp.mean(x, axis=-1, keepdims=True)
-    variance = jnp.mean(centred**2, axis=-1, keepdims=True)
     factor = scale[None, None, :]
     if gamma is not None:
         factor = factor * gamma[:, None, None]
-    return centred * lax.rsqrt(variance + EPSILON) * factor + bias[None, None, :]
+    return normalise(x, EPSILON) * factor + bias[None, None, :]
 
 
 class Block(nn.Module):
@@ -264,8 +260,7 @@ def draw(
         for name, (_, leaf) in zip(names, leaves, strict=True)
     ]
     # One draw for all leaves: a draw for each is most of the compile time.
-    length = -(-sum(sizes) // DRAW_MULTIPLE) * DRAW_MULTIPLE
-    flat = jax.random.normal(key, (length,))
+    flat = jax.random.normal(key, (draw_length(sum(sizes)),))
     drawn, start = [], 0
     for name, (_, leaf), size in zip(names, leaves, sizes, strict=True):
         if not size:

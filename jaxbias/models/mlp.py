@@ -51,10 +51,13 @@ VARIANTS: dict[str, Variant] = {
 """The architectures of section 3 of the paper, by the names of the results table."""
 
 
-def _normalise(x: Float[Array, "point channel"]) -> Float[Array, "point channel"]:
+def normalise(
+    x: Float[Array, "*axes channel"], epsilon: float = LAYER_NORM_EPSILON
+) -> Float[Array, "*axes channel"]:
+    """Layer norm without gain and offset: over channels, mean 0 and variance 1."""
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(centred**2, axis=-1, keepdims=True)
-    return centred * lax.rsqrt(variance + LAYER_NORM_EPSILON)
+    return centred * lax.rsqrt(variance + epsilon)
 
 
 def _glorot_uniform(key: RandomKey, shape: tuple[int, ...]) -> Array:
@@ -157,7 +160,7 @@ class MLP(nn.Module):
         def layer(weights: dict[str, Array], x: Array) -> Array:
             h = jnp.dot(x, weights["kernel"], precision=HIGHEST)
             h = h + weights["bias"][None, :]
-            inner = _normalise(h) if variant.layer_norm else h
+            inner = normalise(h) if variant.layer_norm else h
             if not (isinstance(prefactor, float) and prefactor == 1.0):
                 inner = inner * prefactor
             out = selected(functions, jnp.asarray(activation), inner)

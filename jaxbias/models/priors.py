@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,6 +88,21 @@ def _shape_weights(
     return normal / length * radius ** (1 / count) * math.sqrt((count + 2) / 3)
 
 
+def template(module: nn.Module, dimension: int) -> Params:
+    """Shapes of a module's parameters for inputs of a dimension: what `draw` fills."""
+    example = jnp.zeros((1, dimension))
+    return jax.eval_shape(module.init, jax.random.key(0), example)["params"]
+
+
+def draw_length(numbers: int) -> int:
+    """Random numbers to draw for so many; those above are not used.
+
+    XLA:CPU splits a draw among its threads, and where the length does not divide evenly
+    the loop is scalar: ten times slower.
+    """
+    return -(-numbers // _DRAW_MULTIPLE) * _DRAW_MULTIPLE
+
+
 def draw(key: RandomKey, template: Params, prior: Prior) -> Params:
     """Draw the weights of one network at scale 1.
 
@@ -105,9 +121,7 @@ def draw(key: RandomKey, template: Params, prior: Prior) -> Params:
     # One draw for all layers: a draw for each is most of the compile time.
     radii = sum(math.prod(leaf.shape[:-2]) for p, leaf in leaves if not _is_bias(p))
     extra = radii if prior.family == "ball" else 0
-    # XLA:CPU splits the draw among its threads, and where the length does not divide
-    # evenly the loop is scalar: ten times slower. What is added is not used.
-    length = -(-(sum(sizes) + extra) // _DRAW_MULTIPLE) * _DRAW_MULTIPLE
+    length = draw_length(sum(sizes) + extra)
     flat = jax.random.uniform(key, (length,), minval=-1.0, maxval=1.0)
     drawn, start, spent = [], 0, sum(sizes)
     for (path, leaf), size in zip(leaves, sizes, strict=True):

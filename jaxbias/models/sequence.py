@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxbias.models.mlp import HIGHEST
+from jaxbias.models.mlp import HIGHEST, normalise
 from jaxbias.numerics.activations import resolve
 
 Strings = Float[Array, "string position"]
@@ -164,9 +164,9 @@ class EncoderClassifier(nn.Module):
 
         def block(layer: dict[str, Array], x: Array) -> Array:
             mixed = _attend(dense(layer, "qkv", x), self.heads)
-            x = _normalise(x + dense(layer, "out", mixed))
+            x = normalise(x + dense(layer, "out", mixed), EPSILON)
             hidden = activation(dense(layer, "mlp_in", x))
-            return _normalise(x + dense(layer, "mlp_out", hidden))
+            return normalise(x + dense(layer, "mlp_out", hidden), EPSILON)
 
         return block
 
@@ -184,12 +184,6 @@ def _attend(qkv: Float[Array, "string position three_channels"], heads: int) -> 
 
 def _einsum(formula: str, *arrays: Array) -> Array:
     return jnp.einsum(formula, *arrays, precision=HIGHEST)
-
-
-def _normalise(x: Hidden) -> Hidden:
-    centred = x - jnp.mean(x, axis=-1, keepdims=True)
-    variance = jnp.mean(centred**2, axis=-1, keepdims=True)
-    return centred * lax.rsqrt(variance + EPSILON)
 
 
 def _readout(

@@ -219,6 +219,24 @@ def tile_for(width: int, points: int) -> int:
     return -(-points // parts)
 
 
+TOGETHER = {"cpu": 256}
+ACCELERATOR_TOGETHER = 16384
+"""Functions to measure at once, of 64 x 64 points: a Lempel-Ziv scan has a price a step,
+whatever the number of sequences, and the more so on an accelerator."""
+
+
+def together_for(points: int) -> int:
+    """Functions on a grid of so many points to measure at once: as much memory for all."""
+    most = TOGETHER.get(jax.default_backend(), ACCELERATOR_TOGETHER)
+    return max(1, most * 64**2 // points)
+
+
+def flagged(flag: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of a table that say which functions cannot be measured, and why."""
+    reasons = np.asarray(DEGENERATE, object)
+    return {"degenerate": flag > 0, "degenerate_reason": reasons[flag]}
+
+
 def measure(
     apply: Predict,
     params: Params | Callable[[RandomKey], Params],

@@ -59,6 +59,15 @@ def path_values(
     return lax.map(one, (first, second))
 
 
+def variation(
+    values: Float[Array, "path step *out"], *, normalise: bool = False
+) -> Float[Array, "*out"]:
+    """Total variation of what `path_values` gives; see `path_variation`."""
+    summed = jnp.sum(jnp.abs(jnp.diff(values, axis=1)), axis=1)
+    mean = jnp.mean(summed, axis=0)
+    return mean / jnp.std(values, axis=(0, 1)) if normalise else mean
+
+
 def path_variation(
     predict: Function,
     params: Params,
@@ -93,5 +102,4 @@ def path_variation(
     """
     follow = partial(path_values, num_paths=num_paths, num_steps=num_steps)
     values = follow(predict, params, data, key)
-    variation = jnp.mean(jnp.sum(jnp.abs(jnp.diff(values, axis=1)), axis=1), axis=0)
-    return variation / jnp.std(values, axis=(0, 1)) if normalise else variation
+    return variation(values, normalise=normalise)

@@ -13,6 +13,7 @@ from jaxbias.numerics.activations import (
     UnknownActivationError,
     resolve,
 )
+from jaxbias.probes import complexity
 
 
 def known(option: str, names: Iterable[str], among: Iterable[str]) -> None:
@@ -20,6 +21,14 @@ def known(option: str, names: Iterable[str], among: Iterable[str]) -> None:
     for name in names:
         if name not in among:
             raise ValueError(f"--{option}: {name!r} is none of {', '.join(among)}")
+
+
+def measures(names: Sequence[str], resolution: int) -> None:
+    """Refuse measures that do not exist, or cannot be taken on such a grid."""
+    try:
+        complexity.check(names, resolution, complexity.MeasureOptions())
+    except ValueError as error:
+        raise ValueError(f"--measures: {error}") from error
 
 
 def activations(option: str, names: Sequence[str]) -> None:

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.models.mlp import MLP
-from jaxbias.models.priors import Prior, draw
+from jaxbias.models.priors import Prior, draw, template
 from jaxbias.models.unbiased import UnbiasedModel
 from jaxbias.numerics.activations import resolve
 from jaxbias.training import full_batch
@@ -71,9 +70,7 @@ class Learner:
     def start(self, key: RandomKey, dimension: int) -> Params:
         """Draw a network for inputs of a dimension."""
         network = MLP(width=self.width, depth=self.depth)
-        example = jnp.zeros((1, dimension))
-        template = jax.eval_shape(network.init, jax.random.key(0), example)["params"]
-        return draw(key, template, self.prior)
+        return draw(key, template(network, dimension), self.prior)
 
     def fit(
         self,
@@ -118,6 +115,4 @@ class UnbiasedLearner(Learner):
     def start(self, key: RandomKey, dimension: int) -> Params:
         """Draw amplitudes and phases."""
         module = UnbiasedModel(self.max_frequency)
-        example = jnp.zeros((1, dimension))
-        template = jax.eval_shape(module.init, jax.random.key(0), example)["params"]
-        return draw(key, template, self.prior)
+        return draw(key, template(module, dimension), self.prior)

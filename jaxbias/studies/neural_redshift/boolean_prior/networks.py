@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, UInt32
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.models.mlp import HIGHEST, MLP
+from jaxbias.models.priors import template
 from jaxbias.numerics import boolean
 from jaxbias.numerics.activations import resolve
 from jaxbias.studies.neural_redshift.boolean_prior.config import Config
@@ -65,13 +66,13 @@ def conditions(config: Config) -> list[Condition]:
 
 
 def scaled(
-    template: Params,
+    shapes: Params,
     normal: Float[Array, " number"],
     sigma_w: Array | float,
     sigma_b: Array | float,
 ) -> Params:
     """Weights N(0, sigma_w^2 / fan-in) and biases N(0, sigma_b^2), from N(0, 1)."""
-    leaves, tree = jax.tree_util.tree_flatten_with_path(template)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(shapes)
     made, start = [], 0
     for path, leaf in leaves:
         values = normal[start : start + leaf.size].reshape(leaf.shape)
@@ -106,16 +107,14 @@ class Programs:
 
     def template(self, depth: int) -> Params:
         """Shapes of a network's weights."""
-        example = jnp.zeros((1, self.config.bits))
-        init = self.module(depth).init
-        return jax.eval_shape(init, jax.random.key(0), example)["params"]
+        return template(self.module(depth), self.config.bits)
 
     @lru_cache  # noqa: B019 - one instance lives as long as the run
     def network(self, depth: int) -> Callable:
         """From (stream, activation, sigma_w, sigma_b, batches) to packed tables."""
         config, module = self.config, self.module(depth)
-        template = self.template(depth)
-        count = sum(leaf.size for leaf in jax.tree.leaves(template))
+        shapes = self.template(depth)
+        count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
         padded = -(-count // DRAW_MULTIPLE) * DRAW_MULTIPLE
         points = jnp.asarray(boolean.cube(config.bits, config.inputs))
 
@@ -123,7 +122,7 @@ class Programs:
             key: RandomKey, activation: Array, sigma_w: Array, sigma_b: Array
         ) -> UInt32[Array, "network word"]:
             def one(normal: Array) -> Array:
-                params = scaled(template, normal, sigma_w, sigma_b)
+                params = scaled(shapes, normal, sigma_w, sigma_b)
                 values, _ = module.apply(
                     {"params": params}, points, depth=depth, activation=activation
                 )

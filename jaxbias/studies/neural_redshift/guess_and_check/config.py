@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from jaxbias.files import UsageError
-from jaxbias.settings import at_least, at_most, check_seed, positive, refuse_repeats
+from jaxbias.settings import (
+    at_least,
+    at_most,
+    check_seed,
+    positive,
+    refuse_repeats,
+    rising,
+)
 
 Target = Literal["half_plane", "modulo"]
 Criterion = Literal["signs", "mse"]
@@ -83,8 +90,7 @@ def check_values(config: Config) -> None:
         raise UsageError(
             f"--n-networks: a multiple of {BATCH:,}, got {config.n_networks}"
         )
-    if list(config.train_points) != sorted(config.train_points):
-        raise UsageError("--train-points: must rise")
+    rising(config, "train_points")
     if max(config.train_points) >= config.integers**2:
         raise UsageError(
             f"--train-points: {max(config.train_points)} of {config.integers**2} points "

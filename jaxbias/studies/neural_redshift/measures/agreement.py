@@ -10,11 +10,9 @@ from scipy.spatial.distance import squareform
 
 from jaxbias.ledger import MissingError
 from jaxbias.numerics.statistics import Correlation, bootstrap_correlation
-from jaxbias.studies.neural_redshift.measures.config import Config
+from jaxbias.studies.neural_redshift.measures.config import PROBES, Config
+from jaxbias.sweeps import Columns
 
-Columns = dict[str, np.ndarray]
-
-NEW = ("path_variation", "noise_sensitivity", "flip_share", "jacobian", "sharpness")
 THEORY = ("chi",)
 
 ORDERS_OF_MAGNITUDE = ("jacobian", "sharpness", "chi")
@@ -34,7 +32,7 @@ class Evidence:
     @property
     def names(self) -> tuple[str, ...]:
         """Every measure, the old ones first."""
-        return (*self.config.measures, *NEW, *THEORY)
+        return (*self.config.measures, *PROBES, *THEORY)
 
     @cached_property
     def groups(self) -> np.ndarray:

@@ -8,11 +8,18 @@ from dataclasses import dataclass, replace
 
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, check_seed, positive, refuse_repeats
+from jaxbias.studies.neural_redshift.random_networks.config import ACTIVATIONS
 
-ACTIVATIONS = (
-    *("relu", "gelu", "swish", "selu"),
-    *("sigmoid", "tanh", "gaussian", "sine"),
+PROBES = (
+    "path_variation",
+    "noise_sensitivity",
+    "flip_share",
+    "jacobian",
+    "sharpness",
 )
+"""The new measures of a network, in the order of the table. Path variation and the
+Jacobian norm are in units of the output's spread, noise sensitivity in its saturation; a
+flip is a change of side of the output's median."""
 
 
 @dataclass(frozen=True, kw_only=True)

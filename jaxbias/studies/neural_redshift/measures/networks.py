@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.mlp import MLP, VARIANTS
-from jaxbias.models.priors import Prior, draw, scale
+from jaxbias.models.priors import Prior, draw, scale, template
 from jaxbias.numerics import grids, mean_field
 from jaxbias.numerics.activations import resolve, selected
 from jaxbias.probes import complexity as probes
@@ -22,27 +22,14 @@ from jaxbias.probes.paths import path_variation
 from jaxbias.probes.sensitivity import noise_sensitivity
 from jaxbias.probes.sharpness import function_sharpness
 from jaxbias.studies.neural_redshift import checks
-from jaxbias.studies.neural_redshift.measures.config import Config
-
-PROBES = (
-    "path_variation",
-    "noise_sensitivity",
-    "flip_share",
-    "jacobian",
-    "sharpness",
-)
-"""The new measures of a network, in the order of the table. Path variation and the
-Jacobian norm are in units of the output's spread, noise sensitivity in its saturation; a
-flip is a change of side of the output's median."""
+from jaxbias.studies.neural_redshift.measures.config import PROBES, Config
 
 MEAN_FIELD = ("chi", "slope", "variance", "fixed_point")
 """What theory says of the cell of a plain network."""
 
 PIECE = {"cpu": 16}
 ACCELERATOR_PIECE = 1024
-TOGETHER = {"cpu": 256}
-ACCELERATOR_TOGETHER = 16384
-"""Networks to evaluate, and to measure on their grid, at once."""
+"""Networks to evaluate at once, over all devices."""
 
 PRIOR = Prior()
 
@@ -52,10 +39,7 @@ def check(config: Config) -> None:
     checks.activations("activations", config.activations)
     checks.known("variants", config.variants, VARIANTS)
     checks.known("score-variants", config.score_variants, VARIANTS)
-    try:
-        probes.check(config.measures, config.resolution, probes.MeasureOptions())
-    except ValueError as error:
-        raise ValueError(f"--measures: {error}") from error
+    checks.measures(config.measures, config.resolution)
 
 
 @dataclass(frozen=True)
@@ -75,9 +59,8 @@ class Programs:
 
     def drawn(self, module: MLP, dimension: int, key: RandomKey, number: Array):
         """One network at unit scale."""
-        example = jnp.zeros((1, dimension))
-        template = jax.eval_shape(module.init, jax.random.key(0), example)["params"]
-        return draw(jax.random.fold_in(key, number), template, PRIOR)
+        own = jax.random.fold_in(key, number)
+        return draw(own, template(module, dimension), PRIOR)
 
     @lru_cache  # noqa: B019 - one instance lives as long as the run
     def measured(self, variant: str, depth: int) -> Callable:
@@ -294,8 +277,7 @@ def _block(
 
 def together(config: Config) -> int:
     """Networks to measure at once on their grids."""
-    most = TOGETHER.get(jax.default_backend(), ACCELERATOR_TOGETHER)
-    return max(1, most * 64**2 // config.resolution**2)
+    return probes.together_for(config.resolution**2)
 
 
 def theory(config: Config) -> dict[str, np.ndarray]:
@@ -337,9 +319,7 @@ def tables(
                     labels.setdefault(name, []).append(value)
     columns = {name: np.asarray(values) for name, values in labels.items()}
     count = len(columns["network"])
-    flag = swept["degenerate"][:count]
-    columns["degenerate"] = flag > 0
-    columns["degenerate_reason"] = np.asarray(probes.DEGENERATE, object)[flag]
+    columns |= probes.flagged(swept["degenerate"][:count])
     for name in (*config.measures, *PROBES):
         columns[name] = swept[name][:count]
     number = [config.activations.index(a) for a in columns["activation"]]

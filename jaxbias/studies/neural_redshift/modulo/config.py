@@ -9,7 +9,14 @@ from itertools import product
 from typing import Literal, NamedTuple
 
 from jaxbias.files import UsageError
-from jaxbias.settings import at_least, at_most, check_seed, positive, refuse_repeats
+from jaxbias.settings import (
+    at_least,
+    at_most,
+    check_seed,
+    positive,
+    refuse_repeats,
+    rising,
+)
 
 RELU_LIKE = ("relu", "gelu", "swish")
 TUNABLE = ("tanh", "gaussian", "sine")
@@ -171,8 +178,7 @@ def check_values(config: Config) -> None:
         resolution=2**11,
     )
     check_seed(config)
-    if list(config.iterations) != sorted(config.iterations):
-        raise UsageError("--iterations: must rise")
+    rising(config, "iterations")
     for dimension in config.dimensions:
         if config.integers**dimension > MOST_POINTS:
             raise UsageError(

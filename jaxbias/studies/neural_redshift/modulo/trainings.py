@@ -34,10 +34,7 @@ def check(config: Config) -> None:
     """Raise ValueError, naming the option, for what does not exist or does not fit."""
     checks.activations("activations", config.activations)
     checks.known("prior", (config.prior,), PRIORS)
-    try:
-        probes.check(config.measures, config.resolution, probes.MeasureOptions())
-    except ValueError as error:
-        raise ValueError(f"--measures: {error}") from error
+    checks.measures(config.measures, config.resolution)
 
 
 def learner(config: Config) -> Learner:

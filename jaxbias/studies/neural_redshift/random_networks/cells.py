@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.mlp import MLP, VARIANTS, pad_hidden
-from jaxbias.models.priors import PRIORS, Prior, draw, scale
+from jaxbias.models.priors import PRIORS, Prior, draw, scale, template
 from jaxbias.models.unbiased import UnbiasedModel
 from jaxbias.numerics import grids
 from jaxbias.numerics.activations import resolve
@@ -32,11 +32,6 @@ PIECE = {"cpu": 64}
 
 ACCELERATOR_BYTES = 8 * 2**30
 """Memory for the activations of one piece on a device that is not a CPU."""
-
-TOGETHER = {"cpu": 256}
-ACCELERATOR_TOGETHER = 16384
-"""Networks to measure at once, on the paper's grid: a Lempel-Ziv scan has a price a step,
-whatever the number of sequences, and the more so on an accelerator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,11 +204,10 @@ class Programs:
             module = UnbiasedModel(self.config.resolution // 2)
         else:
             module = self.module(variant, width, depth)
-        example = jnp.zeros((1, self.config.input_dim))
-        template = jax.eval_shape(module.init, jax.random.key(0), example)["params"]
+        shapes = template(module, self.config.input_dim)
 
         def one(key: RandomKey) -> Params:
-            params = draw(key, template, prior)
+            params = draw(key, shapes, prior)
             return params if variant == "unbiased" else pad_hidden(params, padded)
 
         def run(key: RandomKey, networks: Array) -> Params:
@@ -286,10 +280,8 @@ class Programs:
 
 def together(config: Config) -> int:
     """Networks to measure at once."""
-    most = TOGETHER.get(jax.default_backend(), ACCELERATOR_TOGETHER)
-    # As much memory as this many networks take on the paper's grid.
-    points = config.resolution ** config.grid_dimension(config.resolution)
-    return max(1, most * 64**2 // points)
+    dimension = config.grid_dimension(config.resolution)
+    return probes.together_for(config.resolution**dimension)
 
 
 def _piece(config: Config, counts: list[int], mesh: Mesh) -> int:
@@ -396,10 +388,7 @@ def table(
     A measure that was not taken is NaN throughout, so that scripts find every column.
     """
     flag = measured["degenerate"]
-    reasons = np.asarray(probes.DEGENERATE, object)
-    columns = dict(labels)
-    columns["degenerate"] = flag > 0
-    columns["degenerate_reason"] = reasons[flag]
+    columns = labels | probes.flagged(flag)
     for name in probes.MEASURES:
         columns[name] = measured.get(name, np.full(len(flag), np.nan, np.float32))
     return columns

@@ -30,7 +30,7 @@ def _distributions(panel: Axes, evidence: Evidence) -> None:
             share = np.full(len(values), 1 / len(values))
             panel.hist(
                 values,
-                *(bins,),
+                bins,
                 weights=share,
                 **{"color": COLOURS[model], "label": model},
                 **{"histtype": "stepfilled", "alpha": 0.45},

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.models.mlp import MLP
-from jaxbias.models.priors import Prior, draw, scale
+from jaxbias.models.priors import Prior, draw, scale, template
 from jaxbias.models.sequence import EncoderClassifier, LSTMClassifier
 from jaxbias.numerics import boolean
 from jaxbias.probes.complexity import evaluate
@@ -128,12 +128,10 @@ class Programs:
     @lru_cache  # noqa: B019 - one instance lives as long as the run
     def draw(self, model: str, length: int, prior: str) -> Callable:
         """From (stream, network numbers) to weights at scale 1."""
-        init = self.module(model).init
-        example = jnp.zeros((1, length))
-        template = jax.eval_shape(init, jax.random.key(0), example)["params"]
+        shapes = template(self.module(model), length)
 
         def run(key: RandomKey, networks: Array) -> Params:
-            one = lambda k: draw(k, template, PRIORS[prior])  # noqa: E731
+            one = lambda k: draw(k, shapes, PRIORS[prior])  # noqa: E731
             keys = rng.member_keys(key, networks)
             return lanes.over(lanes.default_strategy(), one)(keys)
 

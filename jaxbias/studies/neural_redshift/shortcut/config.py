@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jaxbias.files import UsageError
-from jaxbias.settings import at_least, at_most, check_seed, positive, refuse_repeats
+from jaxbias.settings import (
+    at_least,
+    at_most,
+    check_seed,
+    positive,
+    refuse_repeats,
+    rising,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,5 +85,4 @@ def check_values(config: Config) -> None:
         **{"iterations": 10**8, "width": 2**14, "depth": 1000, "colour_noise": 1},
     )
     check_seed(config)
-    if list(config.iterations) != sorted(config.iterations):
-        raise UsageError("--iterations: must rise")
+    rising(config, "iterations")

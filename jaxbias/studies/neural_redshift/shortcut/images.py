@@ -31,7 +31,9 @@ class Sets(NamedTuple):
     """Labels are those of the digit; colours are random."""
 
 
+@lru_cache(maxsize=1)
 def _opened(config: Config) -> tuple[Source, Source]:
+    """Digits to train and to test on; `check` and `sets` need the same."""
     if config.digits == "glyphs":
         wanted = (config.train_images, 2 * config.test_images)
         return tuple(  # type: ignore[return-value]

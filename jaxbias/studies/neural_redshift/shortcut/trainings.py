@@ -14,7 +14,7 @@ from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.priors import PRIORS
 from jaxbias.numerics import sequences
 from jaxbias.numerics.lempel_ziv import lz78
-from jaxbias.probes.paths import path_values
+from jaxbias.probes.paths import path_values, variation
 from jaxbias.studies.neural_redshift.learners import Learner
 from jaxbias.studies.neural_redshift.shortcut.config import Config
 from jaxbias.studies.neural_redshift.shortcut.images import Sets
@@ -65,8 +65,8 @@ def path_complexity(values: Array) -> tuple[Array, Array]:
         path, averaged over paths, in standard deviations of all values.
     """
     symbols = sequences.quantise(values.reshape(-1), LEVELS)
-    variation = jnp.mean(jnp.sum(jnp.abs(jnp.diff(values, axis=1)), axis=1))
-    return lz78(symbols, LEVELS).astype(jnp.float32), variation / jnp.std(values)
+    phrases = lz78(symbols, LEVELS).astype(jnp.float32)
+    return phrases, variation(values, normalise=True)
 
 
 def _program(config: Config, mesh: Mesh):

@@ -76,7 +76,7 @@ def over_depth(evidence: Evidence) -> Figure:
     """Complexity over depth, a panel for a few scales."""
     gammas, summary = evidence.gammas, evidence.summary()
     one = int(np.argmin(np.abs(np.log(gammas))))
-    shown = sorted({one, (one + len(gammas) - 1 + 1) // 2, len(gammas) - 1})
+    shown = sorted({one, (one + len(gammas)) // 2, len(gammas) - 1})
     figure, panels = plt.subplots(
         *(1, len(shown)),
         figsize=(2.9 * len(shown) + 1.3, 3.2),

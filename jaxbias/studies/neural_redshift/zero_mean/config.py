@@ -9,11 +9,7 @@ from dataclasses import dataclass, replace
 
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, check_seed, positive, refuse_repeats
-
-ACTIVATIONS = (
-    *("relu", "gelu", "swish", "selu"),
-    *("sigmoid", "tanh", "gaussian", "sine"),
-)
+from jaxbias.studies.neural_redshift.random_networks.config import ACTIVATIONS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,7 @@ from jaxbias.ledger import (
 )
 from jaxbias.studies.neural_redshift.zero_mean.config import Config
 from jaxbias.studies.neural_redshift.zero_mean.shifted import moments
-
-Columns = dict[str, np.ndarray]
+from jaxbias.sweeps import Columns
 
 FEW = 5
 """Networks below which no difference is judged."""

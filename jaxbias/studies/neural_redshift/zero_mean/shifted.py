@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.mlp import MLP, VARIANTS
-from jaxbias.models.priors import Prior, draw, scale
+from jaxbias.models.priors import Prior, draw, scale, template
 from jaxbias.numerics import grids, mean_field
 from jaxbias.numerics.activations import resolve, selected
 from jaxbias.probes import complexity as probes
@@ -22,9 +22,7 @@ from jaxbias.studies.neural_redshift.zero_mean.config import Config
 
 PIECE = {"cpu": 64}
 ACCELERATOR_PIECE = 4096
-TOGETHER = {"cpu": 256}
-ACCELERATOR_TOGETHER = 16384
-"""Networks to evaluate, and to measure, at once."""
+"""Networks to evaluate at once, over all devices."""
 
 PRIOR = Prior()
 
@@ -45,6 +43,7 @@ class Moments(NamedTuple):
     sd: float
 
 
+@lru_cache
 def moments(name: str) -> Moments:
     """Mean and standard deviation of phi(z), z ~ N(0, 1); a mean of 0 is exactly 0."""
     activation = resolve(name)
@@ -80,10 +79,7 @@ def check(config: Config) -> None:
     """Raise ValueError, naming the option, for what does not exist or does not fit."""
     checks.activations("activations", config.activations)
     checks.known("variants", config.variants, VARIANTS)
-    try:
-        probes.check(config.measures, config.resolution, probes.MeasureOptions())
-    except ValueError as error:
-        raise ValueError(f"--measures: {error}") from error
+    checks.measures(config.measures, config.resolution)
     for name in config.activations:
         mean, sd = moments(name)
         if not (np.isfinite(mean) and np.isfinite(sd) and sd > 0):
@@ -111,15 +107,13 @@ class Programs:
         """
         config = self.config
         functions = list(map(resolve, config.activations))
-        module = MLP(width=config.width, depth=self.deepest)
-        example = jnp.zeros((1, 2))
-        template = jax.eval_shape(module.init, jax.random.key(0), example)["params"]
+        shapes = template(MLP(width=config.width, depth=self.deepest), 2)
 
         def one(
             key: RandomKey, activation: Array, depth: Array, given: tuple[Array, ...]
         ) -> Array:
             number, weight_scale, bias_range, shift = given
-            params = draw(jax.random.fold_in(key, number), template, PRIOR)
+            params = draw(jax.random.fold_in(key, number), shapes, PRIOR)
             params = scale(params, weight_scale, PRIOR)
             params = {
                 name: leaf * bias_range if name.endswith("bias") else leaf
@@ -272,8 +266,7 @@ def _block(
 
 def together(config: Config) -> int:
     """Networks to measure at once on their grids."""
-    most = TOGETHER.get(jax.default_backend(), ACCELERATOR_TOGETHER)
-    return max(1, most * 64**2 // config.resolution**2)
+    return probes.together_for(config.resolution**2)
 
 
 def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
@@ -287,7 +280,5 @@ def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
             parts.setdefault(name, []).append(values)
     columns = {name: np.concatenate(values) for name, values in parts.items()}
     count = len(columns["network"])
-    flag = swept["degenerate"][:count]
-    columns["degenerate"] = flag > 0
-    columns["degenerate_reason"] = np.asarray(probes.DEGENERATE, object)[flag]
+    columns |= probes.flagged(swept["degenerate"][:count])
     return columns | {name: swept[name][:count] for name in config.measures}
