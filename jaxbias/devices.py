@@ -112,6 +112,11 @@ def mesh(num_devices: int | None = None, *, axis: str = NETWORKS) -> Mesh:
     return Mesh(np.asarray(devices), (axis,))
 
 
+def words(mesh: Mesh) -> str:
+    """How many of which devices a mesh has, for messages: "2 cpu devices"."""
+    return f"{mesh.size} {mesh.devices.flat[0].platform} devices"
+
+
 def is_writer() -> bool:
     """Tell whether this process writes files: process 0 does, the others do not."""
     return jax.process_index() == 0

@@ -3,10 +3,22 @@
 Each raises `UsageError` with one line that names the option as it is typed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from jaxbias.files import UsageError
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What is found wrong inside (a ValueError of one line) is a `UsageError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
 
 SMALLEST, LARGEST = 1e-37, 1e38
 """Numbers that float32 holds with all its digits."""

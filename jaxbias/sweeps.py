@@ -131,6 +131,18 @@ def to_host(columns: dict[str, Array]) -> Columns:
     }
 
 
+@lru_cache
+def kept(name: str) -> Callable[[Array], dict[str, Array]]:
+    """What finishes a block whose values are the result: they become one column."""
+    return jax.jit(lambda values: {name: values})
+
+
+def piece_for(counts: Sequence[int], mesh: Mesh, *, cpu: int, accelerator: int) -> int:
+    """`even_piece` of so many networks at most, by backend, over all devices."""
+    most = cpu if jax.default_backend() == "cpu" else accelerator
+    return even_piece(counts, max(most, mesh.size))
+
+
 def even_piece(counts: Sequence[int], most: int) -> int:
     """One piece size for blocks of several sizes, at most `most`, with least padding.
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,12 @@ def _read_array(data: bytes) -> np.ndarray:
         raise ValueError(f"an array of {shape} {dtype} in {len(data)} bytes")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows with the same keys as columns; at least one row."""
+    rows = list(rows)
+    return {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
 
 
 def arrow_table(columns: Mapping[str, np.ndarray | Sequence], metadata: bytes) -> Any:

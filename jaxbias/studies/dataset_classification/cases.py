@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxbias import devices
+from jaxbias import devices, tables
 from jaxbias.models import mae
 from jaxbias.numerics.statistics import wilson
 from jaxbias.runs import RunDirectory
@@ -299,7 +299,7 @@ def table(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
     `chance`; `parameters`; `steps`; `batch`.
     """
     rows = [_row(outcome, seed) for outcome in outcomes for seed in _seeds(outcome)]
-    return {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
+    return tables.columns_of(rows)
 
 
 def _seeds(outcome: Outcome) -> range:

@@ -86,11 +86,6 @@ def default_piece() -> int:
     return PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
 
 
-@jax.jit
-def _kept(values: Array) -> dict[str, Array]:
-    return {"moments": values}
-
-
 def block(
     name: str,
     run: Callable,
@@ -124,7 +119,7 @@ def block(
     return sweeps.Block(
         name=name,
         evaluate=evaluate,
-        finish=_kept,
+        finish=sweeps.kept("moments"),
         inputs={"batch": number, "count": np.minimum(size, left).astype(np.int32)},
         piece=sweeps.even_piece([len(number)], max(piece, mesh.size)),
         cost=cost,

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from jaxbias import tables
 from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.train.config import (
@@ -137,7 +138,7 @@ def _say_what(config: Config, training, validation, reporter: Reporter) -> None:
 
 def _history(fitted) -> dict[str, np.ndarray]:
     rows = fitted.history
-    columns = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
+    columns = tables.columns_of(rows)
     del columns["kind"]
     return columns | {"epoch": columns["step"] / fitted.epoch_steps}
 

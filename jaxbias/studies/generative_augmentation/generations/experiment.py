@@ -38,7 +38,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     reporter.say(
         f"{len(blocks)} combinations, {config.n_trials:,} chains of "
         f"{config.generations} generations each, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress(
         f"batches of {batches.batch_size(config.n_trials)} chains"

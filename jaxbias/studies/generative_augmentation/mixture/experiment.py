@@ -40,7 +40,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     reporter.say(
         f"{points} points, {config.n_trials:,} trials of each by "
         f"{' and '.join(config.sampler)} sampling, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress(
         f"batches of {batches.batch_size(config.n_trials)} trials"

@@ -37,7 +37,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     blocks = trials.blocks(config, jax.random.key(config.seed), mesh)
     reporter.say(
         f"{len(blocks)} variants, {config.n_trials:,} trials of each, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress(
         f"batches of {batches.batch_size(config.n_trials)} trials"

@@ -13,7 +13,8 @@ networks each) two to four minutes; a million networks of two hidden layers take
 paper draws ten million for each condition and wants a GPU.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.boolean_prior.config import (
     PRESETS,
     Config,
@@ -30,15 +31,12 @@ def check(config: Config) -> None:
     # This one knows the names of activations; it loads JAX.
     from jaxbias.studies.neural_redshift import checks
 
-    try:
+    with refusing():
         checks.activations("activations", config.activations)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Draw, count, measure, judge and draw the figures; resumes what is there."""
-    import jax
 
     from jaxbias import devices
     from jaxbias.studies.neural_redshift.boolean_prior import figures, published, trial
@@ -47,7 +45,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     reporter.say(
         f"{config.combinations} conditions and two references, {config.n_networks:,} "
         f"functions of {config.bits} bits each, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     found = trial.evidence(config, mesh, store=directory, reporter=reporter)
     if not devices.is_writer():

@@ -1,10 +1,9 @@
 """Trainings on modulo addition from three kinds of weights."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from jaxbias import sweeps
@@ -45,32 +44,23 @@ class ComplexLearner(Learner):
         return before.fit(predict, params, x, y, lambda params: 0.0)[0]
 
 
-def _parts(config: Config) -> Iterator[tuple[Config, Start]]:
+def _parts(config: Config) -> list[trainings.Part]:
     """One activation and start after the other."""
+    found = []
     for activation in config.activations:
         for kind in config.starts:
-            yield replace(config, activations=(activation,)), kind
+            part = replace(config, activations=(activation,))
+            make = partial(ComplexLearner, kind=kind, config=part)
+            model = trainings.learner(part, Learner if kind == "random" else make)
+            found.append(trainings.Part(part, model, {"start": kind}))
+    return found
 
 
 def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
     """The blocks of each activation and start; the starts share splits and draws."""
-    found = []
-    for part, kind in _parts(config):
-        model = trainings.learner(part)
-        if kind != "random":
-            same = {field.name: getattr(model, field.name) for field in fields(Learner)}
-            model = ComplexLearner(**same, kind=kind, config=part)
-        found += trainings.blocks(part, key, mesh, model)
-    return found
+    return trainings.blocks_of(_parts(config), key, mesh)
 
 
 def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
     """The results: a row for each network and look, `start` saying where it began."""
-    parts, first = [], 0
-    for part, kind in _parts(config):
-        count = len(list(trainings.cases(part))) * len(part.prefactors) * part.n_seeds
-        columns = trainings.table(part, {"seen": swept["seen"][first : first + count]})
-        first += count
-        columns["start"] = np.full(len(columns["steps"]), kind)
-        parts.append(columns)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return trainings.table_of(_parts(config), swept)

@@ -7,7 +7,8 @@ the unbiased model that fits does not. smoke takes under a minute and quick abou
 minutes on two cores; paper, 10^8 networks a model, wants a GPU.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.guess_and_check.config import (
     PRESETS,
     Config,
@@ -25,11 +26,9 @@ def check(config: Config) -> None:
     from jaxbias.models.priors import PRIORS
     from jaxbias.studies.neural_redshift import checks
 
-    try:
+    with refusing():
         checks.activations("activations", config.activations)
         checks.known("prior", (config.prior,), PRIORS)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -47,7 +46,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     blocks = guesses.blocks(config, jax.random.key(config.seed), mesh)
     reporter.say(
         f"{config.n_networks:,} networks of each of {len(blocks)} models, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("thousands of networks") as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)

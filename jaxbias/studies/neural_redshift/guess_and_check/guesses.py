@@ -23,8 +23,7 @@ from jaxbias.studies.neural_redshift.modulo import task
 
 CRITERIA: tuple[Criterion, ...] = ("signs", "mse")
 
-PIECE = {"cpu": 4}
-ACCELERATOR_PIECE = 16
+CPU_PIECE, ACCELERATOR_PIECE = 4, 16
 """Batches to evaluate at once, over all devices."""
 
 
@@ -144,18 +143,14 @@ def _program(config: Config, learner: Learner, mesh: Mesh):
     return sweeps.spread(run, mesh, replicated=4)
 
 
-@jax.jit
-def _kept(sums: Array) -> dict[str, Array]:
-    return {"sums": sums}
-
-
 def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
     """A block for each model, an entry for each thousand networks."""
     given = splits(config, rng.stream(key, "splits"))
     programs: dict[Learner, object] = {}
     number = np.arange(config.n_networks // BATCH, dtype=np.uint32)
-    most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
-    piece = sweeps.even_piece([len(number)], max(most, mesh.size))
+    piece = sweeps.piece_for(
+        [len(number)], mesh, cpu=CPU_PIECE, accelerator=ACCELERATOR_PIECE
+    )
     found = []
     for model in models(config):
         if model.learner not in programs:
@@ -171,7 +166,7 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
             sweeps.Block(
                 name=f"{model.name}, scale {model.weight_scale:g}",
                 evaluate=evaluate,
-                finish=_kept,
+                finish=sweeps.kept("sums"),
                 inputs={"batch": number},
                 piece=piece,
             )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxbias import tables
 from jaxbias.numerics.statistics import bootstrap_correlation
 from jaxbias.studies.neural_redshift.modulo.evidence import Evidence
 from jaxbias.sweeps import Columns
@@ -62,4 +63,4 @@ def table(evidence: Evidence) -> Columns:
                             f"{name}_high": high,
                         }
                     rows.append(row)
-    return {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
+    return tables.columns_of(rows)

@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
+from jaxbias import tables
 from jaxbias.ledger import MissingError
 from jaxbias.numerics.statistics import Correlation, bootstrap_correlation
 from jaxbias.studies.neural_redshift.measures.config import PROBES, Config
@@ -109,7 +110,7 @@ class Evidence:
 
 def table(evidence: Evidence) -> Columns:
     """A row for each pair: networks, Pearson's and Spearman's coefficient, intervals."""
-    rows: dict[str, list] = {}
+    rows = []
     names = evidence.names
     for i in range(len(names)):
         for j in range(i + 1, len(names)):
@@ -127,9 +128,8 @@ def table(evidence: Evidence) -> Columns:
                     f"{label}_low": found.low,
                     f"{label}_high": found.high,
                 }
-            for name, value in row.items():
-                rows.setdefault(name, []).append(value)
-    return {name: np.asarray(values) for name, values in rows.items()}
+            rows.append(row)
+    return tables.columns_of(rows)
 
 
 def clustered(evidence: Evidence) -> list[int]:

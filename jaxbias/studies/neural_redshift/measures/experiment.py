@@ -12,7 +12,8 @@ weight space did not follow. smoke takes half a minute and quick about four minu
 cores, most of it compilation; paper wants a GPU.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.measures.config import (
     PRESETS,
     Config,
@@ -29,10 +30,8 @@ def check(config: Config) -> None:
     # These know the names of activations, variants and measures; they load JAX.
     from jaxbias.studies.neural_redshift.measures import networks
 
-    try:
+    with refusing():
         networks.check(config)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -51,7 +50,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     blocks = networks.blocks(config, jax.random.key(config.seed), mesh)
     reporter.say(
         f"{sum(map(len, blocks)):,} networks in {len(blocks)} cells, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("networks") as progress:
         swept = sweeps.sweep(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxbias import tables
 from jaxbias.ledger import (
     Entry,
     Judgement,
@@ -89,7 +90,7 @@ def rises(evidence: Evidence) -> dict[str, np.ndarray]:
     if max(config.depths) < min(config.depths) + 3:
         raise MissingError("the depths span less than 3 layers")
     evidence.values("dct")
-    rows: dict[str, list] = {}
+    rows = []
     for activation in config.activations:
         for weight_scale in config.weight_scales:
             cell = (columns["variant"] == "plain") & ~columns["degenerate"]
@@ -104,11 +105,10 @@ def rises(evidence: Evidence) -> dict[str, np.ndarray]:
             row = {"activation": activation, "weight_scale": weight_scale}
             row |= {k: columns[k][cell][0] for k in ("chi", "slope", "fixed_point")}
             row["rise"] = float(np.mean(ends[0]) - np.mean(ends[1]))
-            for name, value in row.items():
-                rows.setdefault(name, []).append(value)
+            rows.append(row)
     if not rows:
         raise MissingError("no plain networks to measure at both ends of the depths")
-    return {name: np.asarray(values) for name, values in rows.items()}
+    return tables.columns_of(rows)
 
 
 def _order_and_chaos(chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,12 +23,12 @@ from jaxbias.probes.sensitivity import noise_sensitivity
 from jaxbias.probes.sharpness import function_sharpness
 from jaxbias.studies.neural_redshift import checks
 from jaxbias.studies.neural_redshift.measures.config import PROBES, Config
+from jaxbias.tables import columns_of
 
 MEAN_FIELD = ("chi", "slope", "variance", "fixed_point")
 """What theory says of the cell of a plain network."""
 
-PIECE = {"cpu": 16}
-ACCELERATOR_PIECE = 1024
+CPU_PIECE, ACCELERATOR_PIECE = 16, 1024
 """Networks to evaluate at once, over all devices."""
 
 PRIOR = Prior()
@@ -261,7 +261,6 @@ def _block(
         return program(*shared, inputs["network"], inputs["weight_scale"])
 
     rows = len(scales) * n_networks
-    most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
     return sweeps.Block(
         name=name,
         evaluate=evaluate,
@@ -270,7 +269,9 @@ def _block(
             "network": np.tile(np.arange(n_networks, dtype=np.uint32), len(scales)),
             "weight_scale": np.repeat(scales, n_networks),
         },
-        piece=sweeps.even_piece([rows], max(most, mesh.size)),
+        piece=sweeps.piece_for(
+            [rows], mesh, cpu=CPU_PIECE, accelerator=ACCELERATOR_PIECE
+        ),
         cost=cost,
     )
 
@@ -309,15 +310,19 @@ def tables(
     config: Config, swept: sweeps.Columns
 ) -> tuple[sweeps.Columns, sweeps.Columns]:
     """A row for each measured network, and a row for each scored one."""
-    labels: dict[str, list] = {}
-    for activation, variant, depth in cells(config):
-        for i, weight_scale in enumerate(config.weight_scales):
-            for network in range(config.n_networks):
-                row = (activation, variant, depth, weight_scale, network, i)
-                names = ("activation", "variant", "depth", "weight_scale", "network")
-                for name, value in zip((*names, "_scale"), row, strict=True):
-                    labels.setdefault(name, []).append(value)
-    columns = {name: np.asarray(values) for name, values in labels.items()}
+    columns = columns_of(
+        {
+            "activation": activation,
+            "variant": variant,
+            "depth": depth,
+            "weight_scale": weight_scale,
+            "network": network,
+            "_scale": i,
+        }
+        for activation, variant, depth in cells(config)
+        for i, weight_scale in enumerate(config.weight_scales)
+        for network in range(config.n_networks)
+    )
     count = len(columns["network"])
     columns |= probes.flagged(swept["degenerate"][:count])
     for name in (*config.measures, *PROBES):

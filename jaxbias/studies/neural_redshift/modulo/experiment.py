@@ -11,7 +11,8 @@ minutes on two cores; paper wants a GPU.
 
 from typing import TYPE_CHECKING
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.modulo.config import (
     PRESETS,
     Config,
@@ -20,9 +21,10 @@ from jaxbias.studies.neural_redshift.modulo.config import (
 from jaxbias.terminal import Reporter
 
 if TYPE_CHECKING:
+    from jaxbias import sweeps
     from jaxbias.studies.neural_redshift.modulo import evidence
 
-__all__ = ["PRESETS", "Config", "check", "check_values", "run", "train"]
+__all__ = ["PRESETS", "Config", "check", "check_values", "run", "swept", "train"]
 
 
 def check(config: Config) -> None:
@@ -31,10 +33,26 @@ def check(config: Config) -> None:
     # These know the names of activations, priors and measures; they load JAX.
     from jaxbias.studies.neural_redshift.modulo import trainings
 
-    try:
+    with refusing():
         trainings.check(config)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+
+
+def swept(
+    blocks: "list[sweeps.Block]",
+    config: Config,
+    directory: RunDirectory,
+    reporter: Reporter,
+) -> "sweeps.Columns":
+    """Train every network of the blocks, or go on, and tell of it."""
+    from jaxbias import devices, sweeps
+
+    mesh = devices.mesh()
+    reporter.say(
+        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps, "
+        f"on {devices.words(mesh)}"
+    )
+    with reporter.progress("trainings") as progress:
+        return sweeps.sweep(blocks, mesh, store=directory, progress=progress)
 
 
 def train(
@@ -43,18 +61,12 @@ def train(
     """Train every network, or go on; on processes other than 0 the table is partial."""
     import jax
 
-    from jaxbias import devices, sweeps
+    from jaxbias import devices
     from jaxbias.studies.neural_redshift.modulo import evidence, trainings
 
-    mesh = devices.mesh()
-    blocks = trainings.blocks(config, jax.random.key(config.seed), mesh)
-    reporter.say(
-        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
-    )
-    with reporter.progress("trainings") as progress:
-        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
-    return evidence.Evidence(trainings.table(config, swept), config)
+    blocks = trainings.blocks(config, jax.random.key(config.seed), devices.mesh())
+    found = trainings.table(config, swept(blocks, config, directory, reporter))
+    return evidence.Evidence(found, config)
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:

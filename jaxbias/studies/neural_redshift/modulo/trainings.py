@@ -1,14 +1,15 @@
 """Trainings on modulo addition, and what is seen of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias import lanes, rng, sweeps
+from jaxbias import lanes, rng, sweeps, tables
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.priors import PRIORS
 from jaxbias.numerics import grids
@@ -19,8 +20,7 @@ from jaxbias.studies.neural_redshift.learners import Learner, loss_of
 from jaxbias.studies.neural_redshift.modulo import task
 from jaxbias.studies.neural_redshift.modulo.config import Config, Setting
 
-PIECE = {"cpu": 8}
-ACCELERATOR_PIECE = 4096
+CPU_PIECE, ACCELERATOR_PIECE = 8, 4096
 """Trainings to run at once, over all devices."""
 
 PATHS = 50
@@ -37,9 +37,9 @@ def check(config: Config) -> None:
     checks.measures(config.measures, config.resolution)
 
 
-def learner(config: Config) -> Learner:
-    """The models of a run."""
-    return Learner(
+def learner(config: Config, make: Callable[..., Learner] = Learner) -> Learner:
+    """The models of a run, or what else is made of the same fields."""
+    return make(
         activations=config.activations,
         depth=config.depth,
         width=config.width,
@@ -124,11 +124,6 @@ def program(config: Config, setting: Setting, model: Learner, mesh: Mesh) -> Cal
     return sweeps.spread(run, mesh, replicated=5)
 
 
-@jax.jit
-def _kept(values: Array) -> dict[str, Array]:
-    return {"seen": values}
-
-
 def cases(config: Config) -> Iterator[tuple[Setting, str, int]]:
     """Setting, activation and modulus of each block."""
     for setting in config.settings():
@@ -151,8 +146,7 @@ def blocks(
     model = model or learner(config)
     programs, found = {}, []
     rows = len(config.prefactors) * config.n_seeds
-    most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
-    piece = sweeps.even_piece([rows], max(most, mesh.size))
+    piece = sweeps.piece_for([rows], mesh, cpu=CPU_PIECE, accelerator=ACCELERATOR_PIECE)
     for setting, activation, modulus in cases(config):
         shape = setting._replace(input_scale=1.0)
         if shape not in programs:
@@ -178,7 +172,7 @@ def blocks(
             sweeps.Block(
                 name=f"{activation}, modulus {modulus}, {setting}",
                 evaluate=evaluate,
-                finish=_kept,
+                finish=sweeps.kept("seen"),
                 inputs={
                     "network": np.tile(networks, len(prefactors)),
                     "prefactor": np.repeat(prefactors, config.n_seeds),
@@ -191,25 +185,51 @@ def blocks(
     return found
 
 
+class Part(NamedTuple):
+    """The trainings of one model in a run of several."""
+
+    config: Config
+    model: Learner
+    labels: dict[str, Any]
+    """What the table's rows say of it, besides."""
+
+
+def blocks_of(parts: Sequence[Part], key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
+    """The blocks of every part, which share splits and draws."""
+    return [
+        block for part in parts for block in blocks(part.config, key, mesh, part.model)
+    ]
+
+
+def table_of(parts: Sequence[Part], swept: sweeps.Columns) -> sweeps.Columns:
+    """The results of `blocks_of`, part after part."""
+    found, start = [], 0
+    for config, _, labels in parts:
+        networks = len(config.prefactors) * config.n_seeds
+        stop = start + networks * len(list(cases(config)))
+        columns = table(config, {"seen": swept["seen"][start:stop]})
+        start, count = stop, len(columns["steps"])
+        found.append(columns | {k: np.full(count, v) for k, v in labels.items()})
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
 def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
     """The results: a row for each network and look, the first before any training."""
     looks = (0, *config.iterations)
-    labels: dict[str, list] = {}
-    for setting, activation, modulus in cases(config):
-        for prefactor in config.prefactors:
-            for network in range(config.n_seeds):
-                for steps in looks:
-                    row = {
-                        **setting._asdict(),
-                        "activation": activation,
-                        "modulus": modulus,
-                        "prefactor": prefactor,
-                        "network": network,
-                        "steps": steps,
-                    }
-                    for name, value in row.items():
-                        labels.setdefault(name, []).append(value)
-    columns = {name: np.asarray(values) for name, values in labels.items()}
+    columns = tables.columns_of(
+        {
+            **setting._asdict(),
+            "activation": activation,
+            "modulus": modulus,
+            "prefactor": prefactor,
+            "network": network,
+            "steps": steps,
+        }
+        for setting, activation, modulus in cases(config)
+        for prefactor in config.prefactors
+        for network in range(config.n_seeds)
+        for steps in looks
+    )
     seen = swept["seen"].reshape(len(columns["steps"]), -1)
     names = (*statistics(config), "test_majority")
     columns |= {name: seen[:, i] for i, name in enumerate(names)}

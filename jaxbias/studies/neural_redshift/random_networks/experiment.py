@@ -6,7 +6,8 @@ activation), curves (plain, layer-norm, residual and gated networks over the sca
 controls that should change nothing (width, prior, bias range, grid resolution).
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.random_networks.config import (
     PRESETS,
     PRESETS_BY,
@@ -24,10 +25,8 @@ def check(config: Config) -> None:
     # These know the names of activations, variants, priors and measures; they load JAX.
     from jaxbias.studies.neural_redshift.random_networks import cells
 
-    try:
+    with refusing():
         cells.check(config)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -47,7 +46,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     blocks, labels = cells.plan(config, key, mesh)
     reporter.say(
         f"{len(labels['network']):,} networks in {len(blocks)} cells by weight scale, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("networks") as progress:
         measured = sweeps.sweep(

@@ -37,7 +37,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     blocks = networks.blocks(config, jax.random.key(config.seed), mesh)
     reporter.say(
         f"{config.combinations} conditions of {config.n_networks:,} networks each, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("networks") as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)

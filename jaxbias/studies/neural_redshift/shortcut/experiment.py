@@ -8,7 +8,8 @@ and sine; the colour is learned best where it is small, the digit in between. sm
 half a minute and quick about three minutes on two cores; paper wants a GPU.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.shortcut.config import (
     PRESETS,
     Config,
@@ -27,12 +28,10 @@ def check(config: Config) -> None:
     from jaxbias.studies.neural_redshift import checks
     from jaxbias.studies.neural_redshift.shortcut import images
 
-    try:
+    with refusing():
         checks.activations("activations", config.activations)
         checks.known("prior", (config.prior,), PRIORS)
         images.check(config)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -55,7 +54,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     reporter.say(
         f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps on "
         f"{config.train_images:,} images, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("trainings") as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias import lanes, rng, sweeps
+from jaxbias import lanes, rng, sweeps, tables
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.priors import PRIORS
 from jaxbias.numerics import sequences
@@ -19,8 +19,7 @@ from jaxbias.studies.neural_redshift.learners import Learner
 from jaxbias.studies.neural_redshift.shortcut.config import Config
 from jaxbias.studies.neural_redshift.shortcut.images import Sets
 
-PIECE = {"cpu": 4}
-ACCELERATOR_PIECE = 1024
+CPU_PIECE, ACCELERATOR_PIECE = 4, 1024
 """Trainings to run at once, over all devices."""
 
 PATHS = 40
@@ -112,11 +111,6 @@ def _program(config: Config, mesh: Mesh):
     return sweeps.spread(run, mesh, replicated=4)
 
 
-@jax.jit
-def _kept(values: Array) -> dict[str, Array]:
-    return {"seen": values}
-
-
 def blocks(
     config: Config, sets: Sets, key: RandomKey, mesh: Mesh
 ) -> list[sweeps.Block]:
@@ -124,8 +118,7 @@ def blocks(
     run = _program(config, mesh)
     data = tuple(jnp.asarray(part) for one in sets for part in (one.x, one.y))
     rows = len(config.prefactors) * config.n_seeds
-    most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
-    piece = sweeps.even_piece([rows], max(most, mesh.size))
+    piece = sweeps.piece_for([rows], mesh, cpu=CPU_PIECE, accelerator=ACCELERATOR_PIECE)
     networks = np.arange(config.n_seeds, dtype=np.uint32)
     prefactors = np.asarray(config.prefactors, np.float32)
     found = []
@@ -140,7 +133,7 @@ def blocks(
             sweeps.Block(
                 name=name,
                 evaluate=evaluate,
-                finish=_kept,
+                finish=sweeps.kept("seen"),
                 inputs={
                     "network": np.tile(networks, len(prefactors)),
                     "prefactor": np.repeat(prefactors, config.n_seeds),
@@ -166,7 +159,6 @@ def _labels(config: Config) -> Iterator[dict]:
 
 def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
     """The results: a row for each network and look, the first before any training."""
-    rows = list(_labels(config))
-    columns = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
-    seen = swept["seen"].reshape(len(rows), -1)
+    columns = tables.columns_of(_labels(config))
+    seen = swept["seen"].reshape(len(columns["steps"]), -1)
     return columns | {name: seen[:, i] for i, name in enumerate(SEEN)}

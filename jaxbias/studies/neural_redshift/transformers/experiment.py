@@ -10,7 +10,8 @@ smoke takes half a minute on two cores with a small network, quick four minutes 
 itself (124 million weights) and few draws of them; paper, 1,000 draws, wants a GPU.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.transformers.config import (
     PRESETS,
     PRESETS_BY,
@@ -28,10 +29,8 @@ def check(config: Config) -> None:
     # This one knows the names of activations; it loads JAX.
     from jaxbias.studies.neural_redshift.transformers import sequences
 
-    try:
+    with refusing():
         sequences.check(config)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -55,7 +54,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         f"{config.draws:,} draws of {weights / 1e6:,.1f} million weights, each with "
         f"{conditions} x {config.prompts} sequences of {config.tokens} tokens "
         f"({sequences.floating_operations(config) / 1e12:,.1f} TFLOP), "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("batches of sequences") as progress:
         swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)

@@ -1,7 +1,7 @@
 """What the unbiased-training experiment can be asked: options, presets, limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most
@@ -58,11 +58,3 @@ def check_values(config: Config) -> None:
                     f"--max-frequencies: {most} in {dimension} dimensions are {units:,} "
                     f"units, at most {MOST_UNITS:,}"
                 )
-
-
-def of_model(config: Config, *, unbiased: bool) -> modulo.Config:
-    """The part of a run that one kind of model is trained by."""
-    if not unbiased:
-        return config
-    # It has neither; the table says so.
-    return replace(config, activations=("sine",), prefactors=(1.0,))

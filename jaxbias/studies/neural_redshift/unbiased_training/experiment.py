@@ -8,6 +8,7 @@ smoke takes half a minute and quick about two minutes on two cores; paper wants 
 
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.neural_redshift.modulo.experiment import check as check_trainings
+from jaxbias.studies.neural_redshift.modulo.experiment import swept
 from jaxbias.studies.neural_redshift.unbiased_training.config import (
     PRESETS,
     Config,
@@ -28,24 +29,18 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Train, judge and draw the figure; resumes what is already there."""
     import jax
 
-    from jaxbias import devices, sweeps
+    from jaxbias import devices
     from jaxbias.studies.neural_redshift.unbiased_training import (
         figures,
         published,
         trainings,
     )
 
-    mesh = devices.mesh()
-    blocks = trainings.blocks(config, jax.random.key(config.seed), mesh)
-    reporter.say(
-        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
-    )
-    with reporter.progress("trainings") as progress:
-        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    blocks = trainings.blocks(config, jax.random.key(config.seed), devices.mesh())
+    found = swept(blocks, config, directory, reporter)
     if not devices.is_writer():
         return
-    columns = trainings.table(config, swept)
+    columns = trainings.table(config, found)
     directory.write_table(columns)
     directory.write_verdicts(published.judge(columns))
     with reporter.status("drawing the figures"):

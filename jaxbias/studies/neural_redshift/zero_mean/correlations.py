@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxbias import sweeps
+from jaxbias import sweeps, tables
 from jaxbias.arrays import Array
 from jaxbias.models.mlp import VARIANTS
 from jaxbias.numerics import mean_field
@@ -130,7 +130,7 @@ def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
         len(shifted.rows_of(config, cell.activation)["network"])
         for cell in shifted.cells(config)
     )
-    rows: dict[str, list] = {}
+    rows = []
     for cell in shifted.correlation_cells(config):
         variant = VARIANTS[cell.variant]
         plain = not (variant.residual or variant.gated)
@@ -156,6 +156,5 @@ def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
                         "correlation_se": float(errors[i]),
                         "predicted": float(expected[i]) if plain else float("nan"),
                     }
-                    for name, value in row.items():
-                        rows.setdefault(name, []).append(value)
-    return {name: np.asarray(values) for name, values in rows.items()}
+                    rows.append(row)
+    return tables.columns_of(rows)

@@ -10,7 +10,8 @@ mean-field theory. smoke takes a quarter of a minute and quick about two minutes
 cores; paper wants a GPU.
 """
 
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.settings import refusing
 from jaxbias.studies.neural_redshift.zero_mean.config import (
     PRESETS,
     Config,
@@ -27,10 +28,8 @@ def check(config: Config) -> None:
     # These know the names of activations, variants and measures; they load JAX.
     from jaxbias.studies.neural_redshift.zero_mean import shifted
 
-    try:
+    with refusing():
         shifted.check(config)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -49,7 +48,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     blocks = shifted.blocks(config, jax.random.key(config.seed), mesh)
     reporter.say(
         f"{sum(map(len, blocks)):,} networks in {len(blocks)} cells, "
-        f"on {mesh.size} {jax.devices()[0].platform} devices"
+        f"on {devices.words(mesh)}"
     )
     with reporter.progress("networks") as progress:
         swept = sweeps.sweep(

@@ -20,8 +20,7 @@ from jaxbias.probes import complexity as probes
 from jaxbias.studies.neural_redshift import checks
 from jaxbias.studies.neural_redshift.zero_mean.config import Config
 
-PIECE = {"cpu": 64}
-ACCELERATOR_PIECE = 4096
+CPU_PIECE, ACCELERATOR_PIECE = 64, 4096
 """Networks to evaluate at once, over all devices."""
 
 PRIOR = Prior()
@@ -220,13 +219,10 @@ def blocks(config: Config, key: RandomKey, mesh: Mesh) -> list[sweeps.Block]:
         rows = rows_of(config, cell.activation, correlated=True)
         # Drawing a network costs more than evaluating it at a few points.
         cost = 20.0 * config.width * programs.deepest
-        found.append(_block(programs, cell, key, rows, "circle", _outputs, cost))
+        found.append(
+            _block(programs, cell, key, rows, "circle", sweeps.kept("outputs"), cost)
+        )
     return found
-
-
-@jax.jit
-def _outputs(values: Array) -> dict[str, Array]:
-    return {"outputs": values}
 
 
 def _block(
@@ -251,7 +247,6 @@ def _block(
     def evaluate(inputs: dict[str, Array]) -> Array:
         return program(*shared, *(inputs[name] for name in given))
 
-    most = PIECE.get(jax.default_backend(), ACCELERATOR_PIECE)
     types = {"network": np.uint32}
     inputs = {k: rows[k].astype(types.get(k, np.float32)) for k in given}
     return sweeps.Block(
@@ -259,7 +254,12 @@ def _block(
         evaluate=evaluate,
         finish=finish,
         inputs=inputs,
-        piece=sweeps.even_piece([len(rows["network"])], max(most, programs.mesh.size)),
+        piece=sweeps.piece_for(
+            [len(rows["network"])],
+            programs.mesh,
+            cpu=CPU_PIECE,
+            accelerator=ACCELERATOR_PIECE,
+        ),
         cost=cost,
     )
 
