@@ -1,56 +1,20 @@
 """The boolean-prior measurement as a user would write it, in NumPy and in PyTorch.
 
-Runs as a process of its own, which holds no JAX; `Worker` is its other end.
+Runs as a process of its own, which holds no JAX; see `other_side`.
 """
 
-import contextlib
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from itertools import pairwise
-from multiprocessing.connection import Connection, Pipe
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from benchmarks.other_side import serve
 
 BATCH = 512
 """Networks to a batch: the fastest of 64 to 4,096."""
 
 KINDS = ("natural", "batched")
-
-
-class Worker:
-    """The other process, as a context manager."""
-
-    def __enter__(self) -> "Worker":
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        ours, theirs = Pipe()
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.boolean_baselines",
-                str(theirs.fileno()),
-            ],
-            pass_fds=[theirs.fileno()],
-            # Waiting OpenMP threads would take the processors from the other side.
-            env={"GOMP_SPINCOUNT": "1000"} | os.environ | {"PYTHONPATH": path},
-        )
-        theirs.close()
-        self.connection = ours
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.connection.close()
-        self.process.wait(timeout=10)
-
-    def ask(self, name: str, **given: Any) -> Any:
-        self.connection.send((name, given))
-        return self.connection.recv()
 
 
 def layer_shapes(bits: int, width: int, depth: int) -> list[tuple[int, int]]:
@@ -242,13 +206,5 @@ def given(kind: str, setting: dict, layers: list, names: np.ndarray) -> dict:
     return {"tables": tables} | measured_together(names)
 
 
-def serve(connection: Connection) -> None:
-    """Answer until the other end is closed."""
-    with contextlib.suppress(EOFError):
-        while True:
-            name, arguments = connection.recv()
-            connection.send(globals()[name](**arguments))
-
-
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    serve({"timed": timed, "given": given})

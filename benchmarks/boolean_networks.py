@@ -25,6 +25,7 @@ from jax.sharding import Mesh
 
 from benchmarks import boolean_baselines as baselines
 from benchmarks import machine
+from benchmarks.other_side import OtherSide
 from jaxbias import devices, lanes, rng, sweeps
 from jaxbias.studies.neural_redshift.boolean_prior import functions, networks
 from jaxbias.studies.neural_redshift.boolean_prior.config import Config
@@ -137,7 +138,7 @@ class Ours:
         return layers, np.packbits(np.asarray(values) > 0, axis=1)
 
 
-def agree(ours: Ours, worker: baselines.Worker, kind: str) -> bool:
+def agree(ours: Ours, worker: OtherSide, kind: str) -> bool:
     """Whether both sides give the same tables for the same weights, and measures.
 
     An output that rounding may move across 0 may differ: fewer than one label in 1,000.
@@ -245,7 +246,7 @@ def main() -> None:
     if arguments.no_torch:
         run(arguments, mesh, None)
         return
-    with baselines.Worker() as worker:
+    with OtherSide("benchmarks.boolean_baselines") as worker:
         run(arguments, mesh, worker)
 
 

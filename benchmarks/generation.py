@@ -15,16 +15,12 @@ for the other side. Takes about 10 minutes on two cores; nothing is asserted abo
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
-from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +30,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from benchmarks import machine, training
+from benchmarks.other_side import OtherSide
 from jaxbias import devices
 from jaxbias.models import gpt2
 from jaxbias.studies.neural_redshift.transformers import sequences
@@ -41,32 +38,8 @@ from jaxbias.studies.neural_redshift.transformers.config import PAPER, Config
 
 BATCHES = (64, 128)
 
-
-class HuggingFace(training.Torch):
-    """Hugging Face in a process of its own: one that holds JAX never imports torch."""
-
-    def __init__(self) -> None:
-        self.connection, theirs = Pipe()
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        # Waiting OpenMP threads would spin beside ours: in both sides' favour.
-        environment = {"GOMP_SPINCOUNT": "1000"} | os.environ | {"PYTHONPATH": path}
-        module, end = "benchmarks.hf_generation", str(theirs.fileno())
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, end],
-            pass_fds=[theirs.fileno()],
-            env=environment,
-        )
-        theirs.close()
-
-
-@contextmanager
-def hugging_face():
-    process = HuggingFace()
-    try:
-        yield process
-    finally:
-        process.close()
+HUGGING_FACE = "benchmarks.hf_generation"
+"""The other side."""
 
 
 ONE = replace(
@@ -115,7 +88,7 @@ def same_rows(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def rates(
-    ours: Ours, batch: int, seconds: float, peak: float, worker: HuggingFace | None
+    ours: Ours, batch: int, seconds: float, peak: float, worker: OtherSide | None
 ) -> dict[str, Any]:
     """Tokens a second on both sides, in turns.
 
@@ -147,7 +120,7 @@ def rates(
     return row
 
 
-def study(config: Config, seconds: float, worker: HuggingFace | None) -> dict[str, Any]:
+def study(config: Config, seconds: float, worker: OtherSide | None) -> dict[str, Any]:
     """Seconds of a sequence where each has new weights, as in the paper.
 
     Ours writes all conditions of two draws; the other side one sequence of a new model.
@@ -186,7 +159,7 @@ def study(config: Config, seconds: float, worker: HuggingFace | None) -> dict[st
 def rows(arguments: argparse.Namespace, peak: float) -> Iterator[dict[str, Any]]:
     """A row for each batch size, and one for the study's way."""
     ours = Ours(gpt2.GPT2(), arguments.tokens)
-    beside = nullcontext() if arguments.no_torch else hugging_face()
+    beside = nullcontext() if arguments.no_torch else OtherSide(HUGGING_FACE)
     with beside as worker, tempfile.TemporaryDirectory() as folder:
         if worker is not None:
             path = Path(folder) / "weights.safetensors"

@@ -1,15 +1,14 @@
 """Hugging Face's GPT-2 in a process of its own, for `benchmarks.generation`."""
 
-import sys
 import time
-import traceback
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
+
+from benchmarks.other_side import serve
 
 NAMES = {
     "ln_1": "ln_1",
@@ -84,21 +83,6 @@ def _greedy(model: Any, prompts: torch.Tensor, tokens: int) -> torch.Tensor:
     )
 
 
-def serve(connection: Connection) -> None:
-    """Answer requests until the other end closes; an error is an answer too."""
-    side = Side()
-    tasks = {"load": side.load, "generate": side.generate, "fresh": side.fresh}
-    while True:
-        try:
-            request = connection.recv()
-        except EOFError:
-            return
-        try:
-            reply = tasks[request.pop("task")](**request)
-        except Exception:
-            reply = dict(error=traceback.format_exc())
-        connection.send(reply)
-
-
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    side = Side()
+    serve({"load": side.load, "generate": side.generate, "fresh": side.fresh})

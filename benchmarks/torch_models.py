@@ -9,12 +9,9 @@ parameters as ours. Images are channels-last, attention is
 Only this process imports torch: one that holds JAX never does.
 """
 
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.other_side import serve
 from jaxbias.data.images import ImageFolder, squared
 
 
@@ -220,21 +218,5 @@ def read(folder: str, size: int, batch: int, workers: int) -> dict:
     return dict(seconds=[time.perf_counter() - start], images=images)
 
 
-def serve(connection: Connection) -> None:
-    """Answer requests until the other end closes; an error is an answer too."""
-    held: dict[str, Training] = {}
-    tasks = {"train": partial(train, held), "read": read}
-    while True:
-        try:
-            request = connection.recv()
-        except EOFError:
-            return
-        try:
-            reply = tasks[request.pop("task")](**request)
-        except Exception:
-            reply = dict(error=traceback.format_exc())
-        connection.send(reply)
-
-
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    serve({"train": partial(train, {}), "read": read})

@@ -17,17 +17,13 @@ of matrices. Rows are appended to a table of benchmarks/results/. PyTorch comes 
 
 import argparse
 import math
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +32,16 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import machine, reading
+from benchmarks.other_side import OtherSide
 from jaxbias import devices
 from jaxbias.models.catalogue import CATALOGUE, build
 from jaxbias.models.vit import Attention
 from jaxbias.training import optimisers, steps
 
 FORMS = ("eager", "compiled")
+
+TORCH = "benchmarks.torch_models"
+"""The other side."""
 
 MOST_STEPS = 60
 """Steps of one side at most, however fast it is."""
@@ -138,62 +138,13 @@ def forward_flops(case: Case) -> float:
     return total
 
 
-class Torch:
-    """PyTorch in a process of its own: one that holds JAX never imports torch."""
-
-    def __init__(self) -> None:
-        self.connection, theirs = Pipe()
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        # Waiting OpenMP threads would spin beside ours: in both sides' favour.
-        environment = {"GOMP_SPINCOUNT": "1000"} | os.environ | {"PYTHONPATH": path}
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.torch_models",
-            str(theirs.fileno()),
-        ]
-        self.process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], env=environment
-        )
-        theirs.close()
-
-    def ask(self, task: str, **request: Any) -> dict[str, Any]:
-        """The answer to one request.
-
-        Raises:
-            RuntimeError: With the other side's traceback.
-        """
-        self.connection.send({"task": task} | request)
-        reply = self.connection.recv()
-        if "error" in reply:
-            raise RuntimeError(reply["error"])
-        return reply
-
-    def close(self) -> None:
-        self.connection.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-@contextmanager
-def torch_process():
-    process = Torch()
-    try:
-        yield process
-    finally:
-        process.close()
-
-
 def compare(
     case: Case, ours: Ours, seconds: float, forms: tuple[str, ...] = FORMS
 ) -> dict[str, Any]:
     """Time both sides in turns; images a second, and the ratio to PyTorch's better form."""
     found: dict[str, Any] = {}
     ours.step()
-    with torch_process() as worker:
+    with OtherSide(TORCH) as worker:
         train = partial(worker.ask, "train", **_setting(case))
         sides: dict[str, Callable[[], float]] = {"ours": ours.step}
         for form in forms:
@@ -275,7 +226,7 @@ def reading_rows(files: int, rounds: int, beside: bool) -> Iterator[dict[str, An
     """A row for each way of reading photographs."""
     with tempfile.TemporaryDirectory() as folder:
         reading.write_files(Path(folder), files)
-        with torch_process() if beside else nullcontext() as worker:
+        with OtherSide(TORCH) if beside else nullcontext() as worker:
             for row in reading.rates(Path(folder), rounds, worker):
                 yield row | {"files": files}
 

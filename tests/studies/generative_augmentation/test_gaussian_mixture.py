@@ -2,16 +2,17 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, sweeps
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.generative_augmentation import batches, bounds, law
 from jaxbias.studies.generative_augmentation.mixture import (
     experiment,
@@ -26,7 +27,6 @@ from jaxbias.studies.generative_augmentation.mixture.config import (
     generated,
 )
 from jaxbias.studies.generative_augmentation.mixture.evidence import Evidence
-from jaxbias.terminal import Reporter
 
 FIXED = (
     "sampler m_real gamma dim n_trials abs_gap abs_gap_se gap train_nll test_nll "
@@ -352,16 +352,7 @@ def run(tmp_path_factory):
     return finished(PRESETS["smoke"], tmp_path_factory.mktemp("runs") / "smoke")
 
 
-def finished(config, folder):
-    with RunDirectory.open(
-        *(folder,),
-        study="generative_augmentation",
-        experiment="gaussian-mixture",
-        config=plain(config),
-    ) as directory:
-        experiment.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(folder)
+finished = partial(whole_runs.finished, experiment)
 
 
 def test_a_run_has_the_columns_that_scripts_look_for(run):

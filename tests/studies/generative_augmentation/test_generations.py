@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, sweeps
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.generative_augmentation import law
 from jaxbias.studies.generative_augmentation.generations import (
     chains,
@@ -17,7 +17,6 @@ from jaxbias.studies.generative_augmentation.generations import (
     ledger,
 )
 from jaxbias.studies.generative_augmentation.generations.config import PRESETS, Config
-from jaxbias.terminal import Reporter
 
 SMALL = Config(m_real=(10,), dims=(4,), generations=8, n_trials=2000)
 
@@ -164,15 +163,7 @@ def test_bad_options_are_refused(change, message):
 
 def test_a_run_of_the_smoke_preset(tmp_path):
     config = PRESETS["smoke"]
-    with RunDirectory.open(
-        *(tmp_path / "run",),
-        study="generative_augmentation",
-        experiment="generations",
-        config=plain(config),
-    ) as directory:
-        experiment.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(experiment, config, tmp_path / "run")
     assert len(run.read_table()["variance"]) == 3 * 2 * 31
     assert {v["outcome"] for v in run.read_verdicts()} == {"reproduced"}
     assert (run.path / "figures" / "generations.png").stat().st_size > 20_000

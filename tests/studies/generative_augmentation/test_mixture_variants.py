@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 from scipy import optimize, special
 
 from jaxbias import devices, sweeps
-from jaxbias.cli import plain
 from jaxbias.data import gaussian_mixtures as mixtures
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.generative_augmentation import law
 from jaxbias.studies.generative_augmentation.variants import (
     classifiers,
@@ -22,7 +22,6 @@ from jaxbias.studies.generative_augmentation.variants import (
     trials,
 )
 from jaxbias.studies.generative_augmentation.variants.config import PRESETS, Config
-from jaxbias.terminal import Reporter
 
 LAW = Config(
     parts=("classifier", "weight", "degradation"),
@@ -276,15 +275,7 @@ def test_bad_options_are_refused(change, message):
 def run(tmp_path_factory):
     given = PRESETS["smoke"]
     folder = tmp_path_factory.mktemp("runs") / "run"
-    with RunDirectory.open(
-        *(folder,),
-        study="generative_augmentation",
-        experiment="mixture-variants",
-        config=plain(given),
-    ) as directory:
-        experiment.run(given, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(folder)
+    return whole_runs.finished(experiment, given, folder)
 
 
 def test_a_run_of_the_smoke_preset(run):

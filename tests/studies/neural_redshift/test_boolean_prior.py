@@ -7,10 +7,10 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, rng, sweeps
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.boolean_prior import (
     evidence,
     experiment,
@@ -20,7 +20,6 @@ from jaxbias.studies.neural_redshift.boolean_prior import (
     trial,
 )
 from jaxbias.studies.neural_redshift.boolean_prior.config import PRESETS, Config
-from jaxbias.terminal import Reporter
 
 SMALL = Config(
     sigma_ws=(1.0, 8.0), depths=(2,), n_networks=1500, width=12, bits=5, sigma_b=0.3
@@ -249,15 +248,7 @@ def test_presets_are_accepted():
 
 
 def test_a_run(tmp_path):
-    with RunDirectory.open(
-        *(tmp_path / "run",),
-        study="neural_redshift",
-        experiment="boolean-prior",
-        config=plain(SMALL),
-    ) as directory:
-        experiment.run(SMALL, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(experiment, SMALL, tmp_path / "run")
     assert len(run.read_table()["functions"]) == 2 * 2 + 2
     for name in ("functions", "complexities", "ranks", "balance", "spectra"):
         assert set(run.read_table(f"{name}.parquet")["source"]) <= {

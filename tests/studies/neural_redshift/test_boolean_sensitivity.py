@@ -6,18 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, sweeps
-from jaxbias.cli import plain
 from jaxbias.numerics import boolean
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.sensitivity import (
     experiment,
     networks,
     published,
 )
 from jaxbias.studies.neural_redshift.sensitivity.config import PRESETS, Config
-from jaxbias.terminal import Reporter
 
 SMALL = Config(
     length=4,
@@ -162,15 +161,7 @@ def test_presets_are_accepted():
 
 def test_a_run(tmp_path):
     config = replace(SMALL, models=("transformer",), lengths=(4,), others=())
-    with RunDirectory.open(
-        *(tmp_path / "run",),
-        study="neural_redshift",
-        experiment="sensitivity",
-        config=plain(config),
-    ) as directory:
-        experiment.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(experiment, config, tmp_path / "run", check=False)
     assert len(run.read_table()["sensitivity"]) == 6 * (2 + 1)
     assert {v["outcome"] for v in run.read_verdicts()} == {"not judged"}
     assert (run.path / "figures" / "sensitivity.png").stat().st_size > 10_000

@@ -5,9 +5,9 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+import whole_runs
 
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.complex_start import (
     experiment,
     published,
@@ -15,7 +15,6 @@ from jaxbias.studies.neural_redshift.complex_start import (
 )
 from jaxbias.studies.neural_redshift.complex_start.config import Config
 from jaxbias.studies.neural_redshift.modulo import task
-from jaxbias.terminal import Reporter
 
 TINY = Config(
     moduli=(3,),
@@ -36,13 +35,7 @@ TINY = Config(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("complex") / "run"
-    experiment.check(TINY)
-    with RunDirectory.open(
-        folder, study="neural_redshift", experiment="x", config=plain(TINY)
-    ) as directory:
-        experiment.run(TINY, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(folder)
+    return whole_runs.finished(experiment, TINY, folder)
 
 
 def test_a_run_has_a_row_for_each_start_network_and_look(run):

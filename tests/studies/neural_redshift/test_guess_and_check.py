@@ -6,17 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, rng, sweeps
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.guess_and_check import (
     experiment,
     guesses,
     published,
 )
 from jaxbias.studies.neural_redshift.guess_and_check.config import Config
-from jaxbias.terminal import Reporter
 
 TINY = Config(
     activations=("relu",),
@@ -113,13 +112,7 @@ def test_devices_and_pieces_do_not_change_a_bit(table):
 
 
 def test_a_run_ends_with_table_and_figure(tmp_path):
-    experiment.check(TINY)
-    with RunDirectory.open(
-        tmp_path / "run", study="neural_redshift", experiment="x", config=plain(TINY)
-    ) as directory:
-        experiment.run(TINY, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(experiment, TINY, tmp_path / "run")
     assert len(run.read_table()["fits"]) == 3 * 2 * 2 * 3 * 2
     assert {row["outcome"] for row in run.read_verdicts()} == {"not judged"}
     assert {p.name for p in (run.path / "figures").iterdir()} == {"accuracy.png"}

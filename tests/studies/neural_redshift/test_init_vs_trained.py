@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import whole_runs
 from scipy import stats
 
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory
 from jaxbias.studies.neural_redshift.init_vs_trained import (
     correlations,
     experiment,
@@ -16,7 +15,6 @@ from jaxbias.studies.neural_redshift.init_vs_trained import (
 from jaxbias.studies.neural_redshift.modulo import trainings
 from jaxbias.studies.neural_redshift.modulo.config import Config
 from jaxbias.studies.neural_redshift.modulo.evidence import Evidence
-from jaxbias.terminal import Reporter
 
 CONFIG = Config(
     moduli=(7,),
@@ -92,13 +90,7 @@ def test_a_run_ends_with_tables_and_figures(tmp_path):
         resolution=8,
         dimensions=(2,),
     )
-    experiment.check(config)
-    with RunDirectory.open(
-        tmp_path / "run", study="neural_redshift", experiment="x", config=plain(config)
-    ) as directory:
-        experiment.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(experiment, config, tmp_path / "run")
     assert len(run.read_table("correlations.parquet")["steps"]) == 4
     variation = run.read_table()["path_variation"]
     # Up and down once in standard deviations is 2 at most for what rises or falls alone.

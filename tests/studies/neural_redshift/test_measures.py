@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+import whole_runs
 from scipy import stats
 
 from jaxbias import devices, rng, sweeps
@@ -25,7 +26,6 @@ from jaxbias.studies.neural_redshift.measures import (
     networks,
 )
 from jaxbias.studies.neural_redshift.measures.config import PRESETS, Config
-from jaxbias.terminal import Reporter
 
 SMALL = Config(
     activations=("relu", "tanh"),
@@ -60,10 +60,7 @@ def swept(config, num_devices=None, store=None):
 def run(tmp_path_factory):
     """A whole run through the experiment's own door."""
     path = tmp_path_factory.mktemp("measures") / "run"
-    with opened(path) as directory:
-        experiment.run(SMALL, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(path)
+    return whole_runs.finished(experiment, SMALL, path)
 
 
 def opened(path):

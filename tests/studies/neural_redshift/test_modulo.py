@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, rng, sweeps
-from jaxbias.cli import plain
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.modulo import (
     experiment,
     published,
@@ -20,7 +20,6 @@ from jaxbias.studies.neural_redshift.modulo import (
 )
 from jaxbias.studies.neural_redshift.modulo.config import Config
 from jaxbias.studies.neural_redshift.modulo.evidence import Evidence
-from jaxbias.terminal import Reporter
 
 TINY = Config(
     moduli=(3, 2),
@@ -174,13 +173,7 @@ def test_a_run_ends_with_table_figures_and_verdicts(tmp_path, module, several):
     config = replace(TINY, activations=("tanh",), train_fractions=(0.5, 0.75))
     if not several:
         config = replace(config, train_fractions=(0.75,))
-    module.check(config)
-    with RunDirectory.open(
-        tmp_path / "run", study="neural_redshift", experiment="x", config=plain(config)
-    ) as directory:
-        module.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(module, config, tmp_path / "run")
     settings = 1 + several
     assert len(run.read_table()["steps"]) == settings * 2 * 2 * 2 * 3
     verdicts = run.read_verdicts()

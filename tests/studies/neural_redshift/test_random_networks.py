@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 
 import jax
 import matplotlib.image
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import whole_runs
 
 from jaxbias import devices, rng, sweeps
 from jaxbias.cli import plain
@@ -16,11 +18,10 @@ from jaxbias.models.mlp import MLP, VARIANTS
 from jaxbias.models.priors import PRIORS, draw
 from jaxbias.numerics import grids
 from jaxbias.probes.complexity import MEASURES
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.random_networks import cells, published
 from jaxbias.studies.neural_redshift.random_networks import experiment as study
 from jaxbias.studies.neural_redshift.random_networks.config import PARTS
-from jaxbias.terminal import Reporter
 
 SMALL = dict(
     activations=("relu", "tanh"),
@@ -64,15 +65,7 @@ COLUMNS = LABELS | {"degenerate": pa.bool_(), "degenerate_reason": pa.string()}
 COLUMNS |= {name: pa.float32() for name in MEASURES}
 
 
-def finished(config, folder):
-    """Run an experiment as the command line does."""
-    study.check(config)
-    with RunDirectory.open(
-        folder, study="neural_redshift", experiment="x", config=plain(config)
-    ) as directory:
-        study.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(folder)
+finished = partial(whole_runs.finished, study)
 
 
 def measured(config, num_devices=None):

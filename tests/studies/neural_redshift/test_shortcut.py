@@ -5,11 +5,11 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, sweeps
-from jaxbias.cli import plain
 from jaxbias.numerics import sequences
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.shortcut import (
     experiment,
     images,
@@ -17,7 +17,6 @@ from jaxbias.studies.neural_redshift.shortcut import (
     trainings,
 )
 from jaxbias.studies.neural_redshift.shortcut.config import Config
-from jaxbias.terminal import Reporter
 
 TINY = Config(
     activations=("relu", "sine"),
@@ -107,13 +106,7 @@ def test_path_complexity_counts_phrases_and_ups_and_downs():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shortcut") / "run"
-    experiment.check(TINY)
-    with RunDirectory.open(
-        folder, study="neural_redshift", experiment="x", config=plain(TINY)
-    ) as directory:
-        experiment.run(TINY, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(folder)
+    return whole_runs.finished(experiment, TINY, folder)
 
 
 def test_a_run_learns_and_ends_with_figures(run):

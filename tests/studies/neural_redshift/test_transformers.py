@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 
 from jaxbias import devices, rng, sweeps
-from jaxbias.cli import plain
 from jaxbias.models import gpt2
-from jaxbias.runs import RunDirectory, UsageError
+from jaxbias.runs import UsageError
 from jaxbias.studies.neural_redshift.transformers import (
     evidence,
     experiment,
@@ -22,7 +22,6 @@ from jaxbias.studies.neural_redshift.transformers.config import (
     PAPER,
     PRESETS,
 )
-from jaxbias.terminal import Reporter
 
 SMALL = replace(
     PAPER,
@@ -179,15 +178,7 @@ def test_presets_are_valid():
 
 def test_a_run(tmp_path):
     config = replace(SMALL, draws=4, gammas=(1.0, 2.0, 5.0))
-    with RunDirectory.open(
-        *(tmp_path / "run",),
-        study="neural_redshift",
-        experiment="transformers",
-        config=plain(config),
-    ) as directory:
-        experiment.run(config, directory, Reporter(quiet=True))
-        directory.finish()
-    run = RunDirectory.load(tmp_path / "run")
+    run = whole_runs.finished(experiment, config, tmp_path / "run")
     assert len(run.read_table()["lz78"]) == 2 * 2 * 3 * 4 * 2
     summary = run.read_table("summary.parquet")
     assert len(summary["lz78_sd_draws"]) == 2 * 2 * 3

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import whole_runs
 from scipy import integrate, stats
 
 from jaxbias import devices, rng, sweeps
@@ -24,7 +25,6 @@ from jaxbias.studies.neural_redshift.zero_mean import (
     shifted,
 )
 from jaxbias.studies.neural_redshift.zero_mean.config import PRESETS, Config
-from jaxbias.terminal import Reporter
 
 SMALL = Config(
     activations=("relu", "tanh"),
@@ -51,10 +51,7 @@ def opened(path):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("zero_mean") / "run"
-    with opened(path) as directory:
-        experiment.run(SMALL, directory, Reporter(quiet=True))
-        directory.finish()
-    return RunDirectory.load(path)
+    return whole_runs.finished(experiment, SMALL, path)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
