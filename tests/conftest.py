@@ -16,6 +16,14 @@ install_import_hook("jaxbias", "beartype.beartype")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Machine code is hardly tuned, and compiles in a third of the time: most of a first run of
+# these tests is compiling. Commands in processes of their own do without, as a user's do.
+FLAGS = ["--xla_backend_optimization_level=0"]
+if jax.__version_info__ < (0, 11):
+    # Later versions do not know it.
+    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+
 # A test that spreads work over devices has four of them, whatever the machine.
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -57,7 +57,7 @@ class Command:
         argv += ["--cpu-devices", str(devices), "--out", out, *options]
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"experiments.{study}", *argv],
-            env=os.environ
+            env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
             | {
                 "PYTHONPATH": str(ROOT),
                 "PYTHONHASHSEED": hash_seed,

@@ -101,6 +101,7 @@ def mixture(tmp_path_factory):
     return digests(out)
 
 
+@pytest.mark.slow
 def test_a_killed_simulation_ends_with_the_same_bytes(tmp_path, mixture):
     moments = ["sweep", "sweep", "results"]
     assert_survives(tmp_path, mixture, moments, seed=2, **MIXTURE)
@@ -170,7 +171,7 @@ def test_a_second_process_on_the_same_folder_is_refused(tmp_path):
     ("limit", "chunks", "file"),
     [
         (300, 2, "chunks"),
-        (7_000, 0, "results.parquet"),
+        pytest.param(7_000, 0, "results.parquet", marks=pytest.mark.slow),
         pytest.param(40_000, 0, "results.csv", marks=pytest.mark.slow),
     ],
 )
@@ -210,7 +211,10 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path, place):
 # Other processes, devices and hosts
 
 
-@pytest.mark.parametrize(("devices", "hash_seed"), [(2, "1"), (4, "random")])
+@pytest.mark.parametrize(
+    ("devices", "hash_seed"),
+    [pytest.param(2, "1", marks=pytest.mark.slow), (4, "random")],
+)
 def test_devices_and_hash_seeds_do_not_change_a_byte(
     tmp_path, undisturbed, devices, hash_seed
 ):
@@ -219,6 +223,7 @@ def test_devices_and_hash_seeds_do_not_change_a_byte(
     assert manifest(out)["environment"]["device"]["devices"] == devices
 
 
+@pytest.mark.slow
 def test_other_devices_resume_to_the_same_bytes(tmp_path, undisturbed):
     command = Command(tmp_path / "run", devices=2)
     command.wait_for_chunks(3)
@@ -244,6 +249,7 @@ def test_two_processes_give_the_bytes_of_one(tmp_path, undisturbed):
     assert digests(out) == undisturbed
 
 
+@pytest.mark.slow
 def test_two_processes_of_a_simulation_give_the_bytes_of_one(tmp_path, mixture):
     out = tmp_path / "run"
     results = [command.result() for command in cluster(out, **MIXTURE)]
@@ -251,6 +257,7 @@ def test_two_processes_of_a_simulation_give_the_bytes_of_one(tmp_path, mixture):
     assert digests(out) == mixture
 
 
+@pytest.mark.slow
 def test_a_process_that_is_told_to_stop_does_not_wait_for_the_others(
     tmp_path, undisturbed
 ):

@@ -92,6 +92,7 @@ def test_what_a_run_leaves(undisturbed):
     assert manifest(undisturbed)["parameters"] > 200_000
 
 
+@pytest.mark.slow
 def test_another_process_and_hash_seed_give_the_same_bits(tmp_path, data, undisturbed):
     out = tmp_path / "run"
     more = {"hash_seed": "random", **SETTINGS}
@@ -157,7 +158,9 @@ def test_killed_ten_times_the_parameters_are_the_same_bits(
     assert_survives(tmp_path / "run", data, undisturbed, moments, seed)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_same_command_resumes(tmp_path, data, undisturbed, name):
     out = tmp_path / "run"
     command = Command(out, *options(data), **SETTINGS)
@@ -174,6 +177,7 @@ def test_a_signal_saves_and_the_same_command_resumes(tmp_path, data, undisturbed
     assert_same_training(out, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     tmp_path, data, undisturbed
 ):
@@ -195,6 +199,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     assert_same_training(out, undisturbed)
 
 
+@pytest.mark.slow
 def test_streamed_and_killed_it_is_the_same_training(tmp_path, data):
     more = options(data, "--resident", "no")
     settings = {"study": "train", "networks": 3}
@@ -211,7 +216,9 @@ def test_streamed_and_killed_it_is_the_same_training(tmp_path, data):
         assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("resident", ["yes", "no"])
+@pytest.mark.parametrize(
+    "resident", [pytest.param("yes", marks=pytest.mark.slow), "no"]
+)
 def test_two_processes_train_as_one(tmp_path, data, resident):
     more = options(data, "--resident", resident)
     settings = {"study": "train", "networks": 2}
@@ -239,6 +246,7 @@ def test_a_loss_that_is_not_finite_is_one_line_with_the_step(tmp_path, data):
     assert manifest(out)["status"] == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [60_000, 300_000])
 def test_a_full_disk_is_one_line_and_earlier_steps_stay(
     tmp_path, data, undisturbed, limit
@@ -254,6 +262,7 @@ def test_a_full_disk_is_one_line_and_earlier_steps_stay(
     assert_same_training(out, undisturbed)
 
 
+@pytest.mark.slow
 def test_skipped_images_are_listed_and_more_than_allowed_refused(tmp_path):
     folder = tmp_path / "pictures"
     rng = np.random.default_rng(0)

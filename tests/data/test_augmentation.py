@@ -102,14 +102,15 @@ def test_a_box_that_never_fits_is_the_central_one():
 def test_resized_crops():
     ramp = np.linspace(0, 1, 16, dtype=np.float32)
     image = np.stack(np.broadcast_arrays(ramp[:, None], ramp), -1)[None]
+    crop = jax.jit(augment.resized_crop, static_argnums=2)
     whole = augment.Boxes(*(jnp.asarray([v]) for v in (0.0, 0.0, 16.0, 16.0)))
-    same = augment.resized_crop(jnp.asarray(image), whole, 16)
+    same = crop(jnp.asarray(image), whole, 16)
     np.testing.assert_allclose(same, image, atol=1e-6)
     box = augment.Boxes(*(jnp.asarray([v]) for v in (4.0, 2.0, 8.0, 8.0)))
-    exact = augment.resized_crop(jnp.asarray(image), box, 8)
+    exact = crop(jnp.asarray(image), box, 8)
     np.testing.assert_allclose(exact, image[:, 4:12, 2:10], atol=1e-6)
     # A quarter of the size: averages over four by four pixels and a little around.
-    small = np.asarray(augment.resized_crop(jnp.asarray(image), whole, 4))
+    small = np.asarray(crop(jnp.asarray(image), whole, 4))
     means = image.reshape(1, 4, 4, 4, 4, 2).mean((2, 4))
     np.testing.assert_allclose(small[:, 1:3, 1:3], means[:, 1:3, 1:3], atol=1e-5)
     found = augment.random_resized_crop(jax.random.key(0), jnp.asarray(image), 5)
@@ -218,6 +219,6 @@ def test_both_forms_of_a_resized_crop_are_the_same(key, side, size):
     draw, box = jax.random.split(key)
     images = jax.random.uniform(draw, (6, side, side, 3))
     boxes = augment.random_boxes(box, 6, side, side)
-    one = augment._scaled(images, boxes, size)
-    two = augment._looked_up(images, boxes, size)
+    one = jax.jit(augment._scaled, static_argnums=2)(images, boxes, size)
+    two = jax.jit(augment._looked_up, static_argnums=2)(images, boxes, size)
     np.testing.assert_allclose(two, one, atol=5e-5)

@@ -334,12 +334,12 @@ def test_options(pixels):
     none = ra.randaugment(jax.random.key(0), images, num_ops=0)
     np.testing.assert_array_equal(none, images)
     nearest = ra.randaugment(
-        jax.random.key(0), images, interpolation="nearest", fill=0.5
+        *(jax.random.key(0), images), num_ops=1, interpolation="nearest", fill=0.5
     )
     assert nearest.shape == images.shape
     single = images[..., :1]
-    found = ra.randaugment(jax.random.key(2), single, num_ops=3)
-    wide = ra.randaugment(jax.random.key(2), jnp.tile(single, 3), num_ops=3)
+    found = ra.randaugment(jax.random.key(2), single)
+    wide = ra.randaugment(jax.random.key(2), jnp.tile(single, 3))
     assert found.shape == single.shape
     np.testing.assert_allclose(found, wide[..., :1], atol=1e-5)
     # Torchvision fills with black, timm with grey.

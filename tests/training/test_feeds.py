@@ -73,8 +73,10 @@ def test_pinned_numbers(alone):
     np.testing.assert_allclose(alone[1], expected, rtol=2e-3)
 
 
-@pytest.mark.parametrize("one_program", [True, False])
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    ("count", "one_program"),
+    [(4, True), (1, False), pytest.param(4, False, marks=pytest.mark.slow)],
+)
 def test_devices_and_programs_change_rounding_alone(images, alone, count, one_program):
     mesh = devices.mesh(count, axis=IMAGES)
     feed = Resident(CNN, images, key(), batch=16, mesh=mesh, one_program=one_program)
@@ -108,7 +110,12 @@ def test_a_training_can_be_cut_anywhere_to_the_bit(images, alone):
 
 
 @pytest.mark.parametrize(
-    ("task", "axis"), [(MLP, "vmap"), (CNN, "vmap"), (CNN, "devices")]
+    ("task", "axis"),
+    [
+        (MLP, "vmap"),
+        pytest.param(CNN, "vmap", marks=pytest.mark.slow),
+        (CNN, "devices"),
+    ],
 )
 def test_seeds_together_are_those_seeds_alone(images, task, axis):
     single = [
@@ -117,13 +124,13 @@ def test_seeds_together_are_those_seeds_alone(images, task, axis):
             fresh(task, s),
             *(0, 4),
         )
-        for s in range(4)
+        for s in range(2)
     ]
     mesh = devices.mesh(2, axis=SEEDS if axis == "devices" else IMAGES)
-    state, keys = stacked(task, range(4))
+    state, keys = stacked(task, range(2))
     feed = Resident(task, images, keys, batch=16, mesh=mesh, seeds=axis)
     state, losses = run(feed, state, 0, 4)
-    assert losses.shape == (4, 4)
+    assert losses.shape == (2, 4)
     np.testing.assert_allclose(losses, [one[1] for one in single], rtol=1e-4)
     for seed, (one, _) in enumerate(single):
         own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], state)

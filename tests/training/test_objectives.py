@@ -131,6 +131,7 @@ def fitted(folder, images, **running):
         )
 
 
+@pytest.mark.slow
 def test_a_training_that_is_cut_ends_as_if_it_had_not_been(
     images, tmp_path, monkeypatch
 ):

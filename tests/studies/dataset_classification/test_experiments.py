@@ -84,6 +84,7 @@ def test_name_that_dataset(sources, tmp_path):
 
 
 def test_a_cut_run_goes_on_with_the_case_that_it_was_in(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "look_for_leaks", lambda *args: None)
     config = config_of("pseudo-datasets", sources, images=(10, 20))
     whole = run("pseudo-datasets", config, tmp_path / "whole")
     trained, count = cases._trained, []
@@ -176,7 +177,10 @@ def test_cross_dataset(tmp_path):
         run("cross-dataset", replace(config, classes=("x", "w")), tmp_path / "s")
 
 
-def test_transfer_probes_a_network_of_each_number_of_sources(sources, tmp_path):
+def test_transfer_probes_a_network_of_each_number_of_sources(
+    sources, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runner, "look_for_leaks", lambda *args: None)
     target = sources[0].partition("=")[2]
     config = config_of("transfer", sources[:2], target=target, samples_seen=300)
     rows = run("transfer", config, tmp_path / "run").read_table()

@@ -48,6 +48,7 @@ def test_two_processes_are_one(tmp_path, sources):
         assert one == two
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path, sources):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert Command(whole, *sources, **SETTINGS).result()[0] == 0

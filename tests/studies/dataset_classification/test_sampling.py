@@ -106,6 +106,7 @@ def test_an_npz_file_may_hold_both_splits_and_names(tmp_path):
 
 def test_nothing_named_is_three_generators(monkeypatch):
     monkeypatch.setattr(procedural, "COUNTS", {"train": 8, "test": 4})
+    monkeypatch.setattr(procedural, "PIECE", 8)
     found = drawn(per_source=3, validation_per_source=2)
     assert len(found.names) == 3
     assert [len(part) for part in found.training] == [3, 3, 3]
