@@ -96,6 +96,8 @@ def chain(
             new = merge(seen, new)
         elif scheme == "fresh":
             new = merge(draw(keys[1], case.m, *origin), new)
+        # Rounded here, and not as it is fused with what follows: alike on any devices.
+        new = lax.optimization_barrier(new)
         return new, _statistics(new, case.sigma)
 
     real = draw(key, case.m, *origin)
