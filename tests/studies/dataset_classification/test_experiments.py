@@ -29,6 +29,12 @@ def sources(tmp_path_factory):
     return tuple(f"{name}={folder / name}.npz" for name in MADE)
 
 
+@pytest.fixture
+def unaudited(monkeypatch):
+    """Runs without the look for leaks, which has tests of its own."""
+    monkeypatch.setattr(runner, "look_for_leaks", lambda *args: None)
+
+
 def module_of(name):
     return import_module(EXPERIMENTS[name][0])
 
@@ -83,8 +89,8 @@ def test_name_that_dataset(sources, tmp_path):
     module_of("name-that-dataset").show(directory, Reporter(quiet=True))
 
 
+@pytest.mark.usefixtures("unaudited")
 def test_a_cut_run_goes_on_with_the_case_that_it_was_in(sources, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "look_for_leaks", lambda *args: None)
     config = config_of("pseudo-datasets", sources, images=(10, 20))
     whole = run("pseudo-datasets", config, tmp_path / "whole")
     trained, count = cases._trained, []
@@ -129,10 +135,10 @@ def made_up(case: Case, pool, config, directory, reporter, baseline, measure):
 TRAINED = [name for name in EXPERIMENTS if name not in ("cross-dataset",)]
 
 
+@pytest.mark.usefixtures("unaudited")
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_experiment_plans_judges_and_draws(sources, tmp_path, monkeypatch, name):
     monkeypatch.setattr(cases, "_trained", made_up)
-    monkeypatch.setattr(runner, "look_for_leaks", lambda *args: None)
     given = sources[:2] if name == "two-way-shift" else sources
     changes = {"images": (10, 30)} if name == "samples-by-augmentation" else {}
     config = config_of(name, given, **changes)
@@ -177,10 +183,8 @@ def test_cross_dataset(tmp_path):
         run("cross-dataset", replace(config, classes=("x", "w")), tmp_path / "s")
 
 
-def test_transfer_probes_a_network_of_each_number_of_sources(
-    sources, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(runner, "look_for_leaks", lambda *args: None)
+@pytest.mark.usefixtures("unaudited")
+def test_transfer_probes_a_network_of_each_number_of_sources(sources, tmp_path):
     target = sources[0].partition("=")[2]
     config = config_of("transfer", sources[:2], target=target, samples_seen=300)
     rows = run("transfer", config, tmp_path / "run").read_table()
