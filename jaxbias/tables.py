@@ -82,6 +82,22 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
 
 
+def stacked(
+    parts: Iterable[tuple[Mapping[str, np.ndarray], Mapping[str, Any]]],
+) -> dict[str, np.ndarray]:
+    """Tables with the same columns below one another, at least one.
+
+    Args:
+        parts: Each table, with what is the same in all of its rows: columns to add.
+    """
+    whole = []
+    for columns, labels in parts:
+        count = len(next(iter(columns.values())))
+        added = {name: np.full(count, value) for name, value in labels.items()}
+        whole.append(dict(columns) | added)
+    return {name: np.concatenate([one[name] for one in whole]) for name in whole[0]}
+
+
 def arrow_table(columns: Mapping[str, np.ndarray | Sequence], metadata: bytes) -> Any:
     """Build an Arrow table of plain columns.
 

@@ -67,7 +67,7 @@ def _glorot_uniform(key: RandomKey, shape: tuple[int, ...]) -> Array:
 
 
 class MLP(nn.Module):
-    """A scalar-valued perceptron with `depth` hidden layers and a linear output.
+    """A perceptron with `depth` hidden layers and a linear output.
 
     Attributes:
         width: Channels of every hidden layer.
@@ -75,12 +75,14 @@ class MLP(nn.Module):
         activations: One activation, or several among which `activation` chooses; names
             (see `numerics.activations`) or functions.
         variant: Layer norm, residual, gate.
+        outputs: 1 gives a number for each point, without an axis of outputs.
     """
 
     width: int = 64
     depth: int = 3
     activations: Sequence[str | Activation] = ("relu",)
     variant: Variant = Variant()
+    outputs: int = 1
 
     @nn.compact
     def __call__(
@@ -90,7 +92,7 @@ class MLP(nn.Module):
         depth: Array | int | None = None,
         activation: Array | int = 0,
         prefactor: Array | float = 1.0,
-    ) -> tuple[Float[Array, " point"], dict[str, Array]]:
+    ) -> tuple[Float[Array, "point *out"], dict[str, Array]]:
         """Evaluate the network.
 
         Args:
@@ -111,7 +113,9 @@ class MLP(nn.Module):
         rest = self._parameters(
             "hidden", names, (self.width, self.width), layers=(self.depth - 1,)
         )
-        last = self._parameters("output", ("kernel", "bias"), (self.width, 1))
+        last = self._parameters(
+            "output", ("kernel", "bias"), (self.width, self.outputs)
+        )
         layer = self._layer(activation, prefactor)
         h = layer(first, x)
         intermediates = {}
@@ -130,8 +134,10 @@ class MLP(nn.Module):
                 return layer(weights, h)
 
             h = lax.fori_loop(0, depth - 1, body, h)
-        output = jnp.dot(h, last["kernel"], precision=HIGHEST)[:, 0] + last["bias"][0]
-        return output, intermediates
+        output = jnp.dot(h, last["kernel"], precision=HIGHEST)
+        if self.outputs == 1:
+            return output[:, 0] + last["bias"][0], intermediates
+        return output + last["bias"][None, :], intermediates
 
     def _parameters(
         self,

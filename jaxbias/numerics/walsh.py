@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Integer, Shaped
+from jaxtyping import Array, Float, Int, Integer, Shaped
 
 
 def inputs_of(points: int) -> int:
@@ -65,3 +65,22 @@ def weights(labels: Integer[Array, " point"]) -> Int[Array, " degree"]:
     members = degrees(bits)[None, :] == np.arange(bits + 1)[:, None]
     squares = transform(signs) ** 2
     return jnp.sum(jnp.where(members, squares[None, :], 0), axis=1)
+
+
+def mean_degree(values: Float[Array, " point"]) -> Float[Array, ""]:
+    """Mean degree of a function on the Boolean cube, weighted by squared coefficients.
+
+    The mean is left out, so that shift and scale do not count. A sum of single bits reads
+    1 (so does a linear function of the number that bits are the digits of), a parity of k
+    bits k, white noise half the bits. It is the total influence over the variance:
+    how much single bits decide, as `boolean.sensitivity` is for labels.
+
+    Args:
+        values: 2^n numbers, n >= 1; x is the index in binary. NaN for a constant.
+
+    Raises:
+        ValueError: If their number is no power of two.
+    """
+    degree = degrees(inputs_of(values.shape[0])).astype(np.float32)
+    power = transform(values - jnp.mean(values)) ** 2
+    return jnp.sum(degree * power) / jnp.sum(jnp.where(degree > 0, power, 0.0))

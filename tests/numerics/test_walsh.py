@@ -71,6 +71,24 @@ def test_the_mean_degree_is_the_total_influence(key):
     np.testing.assert_allclose(found @ np.arange(8), influence, rtol=1e-6)
 
 
+def test_mean_degree_of_known_functions(key):
+    degree = jax.jit(walsh.mean_degree)
+    number = jnp.arange(256, dtype=jnp.float32)
+    assert float(degree(3 * number - 7)) == pytest.approx(1, abs=1e-4)
+    assert float(degree(parity(8).astype(np.float32))) == pytest.approx(8, abs=1e-4)
+    assert np.isnan(degree(jnp.ones(256)))
+    values = jax.random.normal(key, (256,))
+    squares = ((matrix(8) @ np.asarray(values, np.float64)) ** 2)[1:]
+    bits = np.array([bin(s).count("1") for s in range(1, 256)])
+    expected = (bits * squares).sum() / squares.sum()
+    assert float(degree(values)) == pytest.approx(expected, rel=1e-4)
+    # Influence: squared change at a flip, in units of four variances, summed over bits.
+    flipped = np.asarray(values)[np.arange(256)[:, None] ^ (1 << np.arange(8))]
+    change = (np.asarray(values)[:, None] - flipped) ** 2
+    influence = change.mean(axis=0).sum() / (4 * np.asarray(values).var())
+    assert float(degree(values)) == pytest.approx(influence, rel=1e-4)
+
+
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_other_sizes_are_refused(size):
     with pytest.raises(ValueError, match="2\\^n values"):

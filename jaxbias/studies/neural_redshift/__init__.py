@@ -19,6 +19,10 @@ EXPERIMENTS = {
         "jaxbias.studies.neural_redshift.shortcut.experiment",
         "a digit or the colour beside it: what is learned, by complexity at the start",
     ),
+    "collage": (
+        "jaxbias.studies.neural_redshift.shortcut.collage",
+        "a digit above a picture: which is learned, by activation and prefactor",
+    ),
     "init-vs-trained": (
         "jaxbias.studies.neural_redshift.init_vs_trained.experiment",
         "whether complexity at random weights says what training ends with",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.models.mlp import MLP
@@ -15,13 +15,20 @@ from jaxbias.models.unbiased import UnbiasedModel
 from jaxbias.numerics.activations import resolve
 from jaxbias.training import full_batch
 
-Loss = Literal["cross_entropy", "mse"]
+Loss = Literal["cross_entropy", "mse", "softmax"]
 
 
 def loss_of(
-    kind: Loss, outputs: Float[Array, " point"], targets: Float[Array, " point"]
+    kind: Loss, outputs: Float[Array, "point *out"], targets: Shaped[Array, " point"]
 ) -> Float[Array, ""]:
-    """Mean loss of outputs against targets in [0, 1]; "cross_entropy" takes logits."""
+    """Mean loss of outputs against targets.
+
+    Targets of "mse" and "cross_entropy" (of logits) are in [0, 1]; those of "softmax" are
+    classes, and outputs have a logit for each.
+    """
+    if kind == "softmax":
+        found = optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
+        return jnp.mean(found)
     if kind == "mse":
         return jnp.mean((outputs - targets) ** 2)
     return jnp.mean(optax.sigmoid_binary_cross_entropy(outputs, targets))
@@ -35,6 +42,7 @@ class Learner:
         activations: Names, among which a traced number chooses.
         depth: Hidden layers.
         width: Channels of each.
+        outputs: Of the network; 1 gives a number for each point.
         prior: What the weights are drawn from.
         loss: What is minimised.
         learning_rate: Adam's.
@@ -44,6 +52,7 @@ class Learner:
     activations: tuple[str, ...]
     depth: int
     width: int
+    outputs: int = 1
     prior: Prior = Prior()
     loss: Loss = "cross_entropy"
     learning_rate: float = 1e-3
@@ -56,11 +65,12 @@ class Learner:
         *,
         activation: Array | int = 0,
         prefactor: Array | float = 1.0,
-    ) -> Float[Array, " point"]:
+    ) -> Float[Array, "point *out"]:
         """The network's outputs; activation and prefactor may be traced."""
         network = MLP(
             width=self.width,
             depth=self.depth,
+            outputs=self.outputs,
             activations=tuple(map(resolve, self.activations)),
         )
         return network.apply(
@@ -69,7 +79,7 @@ class Learner:
 
     def start(self, key: RandomKey, dimension: int) -> Params:
         """Draw a network for inputs of a dimension."""
-        network = MLP(width=self.width, depth=self.depth)
+        network = MLP(width=self.width, depth=self.depth, outputs=self.outputs)
         return draw(key, template(network, dimension), self.prior)
 
     def fit(
@@ -77,7 +87,7 @@ class Learner:
         predict: Callable[[Params, Array], Array],
         params: Params,
         x: Float[Array, "point dimension"],
-        y: Float[Array, " point"],
+        y: Shaped[Array, " point"],
         observe: Callable[[Params], Any],
     ) -> tuple[Params, Any]:
         """Train any model on all points at every step; see `full_batch.fit`."""

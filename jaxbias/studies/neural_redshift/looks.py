@@ -23,6 +23,7 @@ LABELS = {
     "lz78": "LZ78 (phrases)",
     "lzw": "LZW (dictionary size)",
     "total_variation": "total variation / sd",
+    "path_variation": "variation along paths / sd",
 }
 
 

@@ -73,7 +73,7 @@ def test_a_run_writes_its_tables_and_figures(run):
     table = run.read_table()
     assert len(table["network"]) == 2 * 2 * 4
     pairs = run.read_table("agreement.parquet")
-    assert len(pairs["first"]) == 9 * 8 // 2
+    assert len(pairs["first"]) == 10 * 9 // 2
     assert len(run.read_table("scores.parquet")["simplicity"]) == 4
     for name in ("agreement", "scores"):
         assert (run.path / "figures" / f"{name}.png").stat().st_size > 10_000
@@ -212,6 +212,7 @@ def invented():
         "fourier": 0.15 + dct,
         "path_variation": 60 * dct,
         "jacobian": 10 ** (20 * dct),
+        "walsh_degree": 1 + 5 * dct,
         "noise_sensitivity": np.where(
             dct > 0.3, 1 + 0.01 * generator.normal(size=len(dct)), 3 * dct
         ),
@@ -258,6 +259,9 @@ BREAKS = {
         *(spoiled, "fourier", partial(shuffled, "fourier"))
     ),
     "functions-agree": partial(*(spoiled, "jacobian", partial(shuffled, "jacobian"))),
+    "bits-agree": partial(
+        *(spoiled, "walsh_degree", partial(shuffled, "walsh_degree"))
+    ),
     "weights-do-not-follow": partial(*(spoiled, "sharpness", lambda c: c["dct"])),
     "noise-saturates": partial(
         *(spoiled, "noise_sensitivity", lambda c: c["dct"] ** 2)

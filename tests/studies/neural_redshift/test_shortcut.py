@@ -37,7 +37,7 @@ TINY = Config(
 def test_labels_follow_digit_and_colour_as_each_set_says():
     sets = images.sets(replace(TINY, train_images=400, test_images=200, band=2))
     assert sets.train.shape == (28, 30)
-    for name, one in sets._asdict().items():
+    for name, one in ({"train": sets.train} | sets.tests).items():
         pictures = one.x.reshape(-1, 28, 30)
         band = pictures[:, :, 28:]
         colour = band[:, 0, 0]
@@ -62,7 +62,7 @@ def test_the_digit_of_the_colour_set_says_nothing():
         apart = ((pictures[:, None] - means[None]) ** 2).sum(axis=2)
         return (apart.argmin(axis=1) == np.round(one.y * 9)).mean()
 
-    assert right(sets.digit) > 0.7 and right(sets.colour) < 0.25
+    assert right(sets.tests["digit"]) > 0.7 and right(sets.tests["colour"]) < 0.25
 
 
 def test_other_digits_are_read_from_files(tmp_path):
@@ -81,7 +81,7 @@ def test_other_digits_are_read_from_files(tmp_path):
         experiment.check(replace(config, train_images=61))
     arrays["train_labels"] = arrays["test_labels"] = np.arange(60) % 3
     np.savez(tmp_path / "three.npz", **arrays)
-    with pytest.raises(UsageError, match="3 classes, 10 digits"):
+    with pytest.raises(UsageError, match="--digits: 3 classes, 10 are needed"):
         experiment.check(replace(config, digits=f"npz:{tmp_path / 'three.npz'}"))
 
 
@@ -129,7 +129,8 @@ def test_accuracy_of_a_start_is_numpys(run):
     start = trainings.learner(TINY).start(key, 28 * 29)
     names = ("input_kernel", "input_bias", "output_kernel", "output_bias")
     params = [np.asarray(start[name], np.float64) for name in names]
-    for name, one in (("colour_accuracy", sets.colour), ("digit_accuracy", sets.digit)):
+    for cue, one in sets.tests.items():
+        name = f"{cue}_accuracy"
         hidden = np.maximum(2 * (one.x @ params[0] + params[1]), 0)
         output = (hidden @ params[2])[:, 0] + params[3]
         expected = 1 - np.abs(output - one.y).mean()
@@ -153,7 +154,7 @@ DIGIT = np.array([0.7, 0.8, 0.85, 0.9, 0.8, 0.7])
 
 def columns(changes=None):
     """Curves over the prefactor, the same for each activation but for changes."""
-    found = {name: [] for name in ("activation", "steps", *trainings.SEEN)}
+    found = {name: [] for name in ("activation", "steps", *trainings.seen(JUDGED))}
     for activation in JUDGED.activations:
         fall = 0.1 if activation == "sine" else 0.0
         known = {
@@ -165,7 +166,7 @@ def columns(changes=None):
             for steps in (0, 1000):
                 found["activation"].append(activation)
                 found["steps"].append(steps)
-                for name in trainings.SEEN:
+                for name in trainings.seen(JUDGED):
                     found[name].append(known.get(name, np.zeros(6))[place])
     return {name: np.asarray(values) for name, values in found.items()}
 

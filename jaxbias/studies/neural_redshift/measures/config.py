@@ -15,11 +15,17 @@ PROBES = (
     "noise_sensitivity",
     "flip_share",
     "jacobian",
+    "walsh_degree",
     "sharpness",
 )
 """The new measures of a network, in the order of the table. Path variation and the
 Jacobian norm are in units of the output's spread, noise sensitivity in its saturation; a
-flip is a change of side of the output's median."""
+flip is a change of side of the output's median; the Walsh degree is taken on the bits of
+both coordinates."""
+
+CUBE_SIDE = 32
+"""Points along each axis for the Walsh degree: five bits of either coordinate, so that the
+square is a Boolean cube of ten."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 Random networks of many activations, architectures, depths and weight scales are measured
 by the older measures on a grid (Fourier, DCT, Chebyshev, Lempel-Ziv, total variation) and
 by others beside them: variation on paths between points, sensitivity to noise, the norm
-of the input Jacobian, the largest curvature by the weights, and chi_1 of mean-field
-theory (above 1: chaos). One table holds every correlation with its interval
-(agreement.parquet), one figure shows it, with the names of the networks that two measures
-rank most apart. SimBa's simplicity score by activation and architecture is a part.
-Published: variation on paths correlates closely with Fourier complexity; a volume in
-weight space did not follow. smoke takes half a minute and quick about four minutes on two
-cores, most of it compilation; paper wants a GPU.
+of the input Jacobian, the Walsh spectrum over the bits of the inputs, the largest
+curvature by the weights, and chi_1 of mean-field theory (above 1: chaos). One table holds
+every correlation with its interval (agreement.parquet), one figure shows it, with the
+names of the networks that two measures rank most apart. SimBa's simplicity score by
+activation and architecture is a part. Published: variation on paths correlates closely
+with Fourier complexity; a volume in weight space did not follow. smoke takes half a minute
+and quick about four minutes on two cores, most of it compilation; paper wants a GPU.
 """
 
 from jaxbias.runs import RunDirectory

@@ -25,6 +25,7 @@ LABELS = {
     "noise_sensitivity": "noise sensitivity",
     "flip_share": "share of flips",
     "jacobian": "Jacobian norm² / variance",
+    "walsh_degree": "Walsh degree (bits)",
     "sharpness": "sharpness",
     "chi": "χ₁ (theory, plain)",
 }

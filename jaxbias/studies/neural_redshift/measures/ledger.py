@@ -52,6 +52,13 @@ def functions_agree(evidence: Evidence) -> Judgement:
 
 
 @where_possible
+def bits_agree(evidence: Evidence) -> Judgement:
+    """The degree on the Boolean cube of the coordinates' bits ranks networks as dct."""
+    rank, words = _shown(evidence, "walsh_degree", "dct")
+    return held(rank >= 0.7, words)
+
+
+@where_possible
 def weights_do_not(evidence: Evidence) -> Judgement:
     """Curvature by the weights does not rank networks as the spectrum does."""
     rank, words = _shown(evidence, "sharpness", "dct")
@@ -225,6 +232,15 @@ ENTRIES: tuple[Entry, ...] = (
         tolerance="as above",
         certainty="computed",
         judge=functions_agree,
+    ),
+    Entry(
+        id="bits-agree",
+        source="not in the papers",
+        claim="the Walsh degree over the bits of the inputs ranks networks as dct does",
+        expected="Spearman at least 0.7",
+        tolerance="as above",
+        certainty="computed",
+        judge=bits_agree,
     ),
     Entry(
         id="weights-do-not-follow",

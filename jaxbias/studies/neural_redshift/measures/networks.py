@@ -13,7 +13,7 @@ from jaxbias import lanes, rng, sweeps
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.mlp import MLP, VARIANTS
 from jaxbias.models.priors import Prior, draw, scale, template
-from jaxbias.numerics import grids, mean_field
+from jaxbias.numerics import grids, mean_field, walsh
 from jaxbias.numerics.activations import resolve, selected
 from jaxbias.probes import complexity as probes
 from jaxbias.probes import simplicity
@@ -22,7 +22,7 @@ from jaxbias.probes.paths import path_variation
 from jaxbias.probes.sensitivity import noise_sensitivity
 from jaxbias.probes.sharpness import function_sharpness
 from jaxbias.studies.neural_redshift import checks
-from jaxbias.studies.neural_redshift.measures.config import PROBES, Config
+from jaxbias.studies.neural_redshift.measures.config import CUBE_SIDE, PROBES, Config
 from jaxbias.tables import columns_of
 
 MEAN_FIELD = ("chi", "slope", "variance", "fixed_point")
@@ -134,6 +134,7 @@ def readings_of(
 ) -> Array:
     """The new measures of one network, in the order of `PROBES`."""
     middle = jnp.median(predict(params, data))
+    cube = grids.grid(CUBE_SIDE, 2).reshape(-1, 2)
     # Of the names, so that every network meets the same paths, noise and directions.
     keys = {name: rng.stream(key, name) for name in PROBES}
 
@@ -157,6 +158,7 @@ def readings_of(
             side, params, key=keys["flip_share"], kind="classifier"
         ).value,
         "jacobian": jacobian_norm(predict, params, data, normalise=True).value,
+        "walsh_degree": walsh.mean_degree(predict(params, cube)),
         "sharpness": function_sharpness(
             *(predict, params, data, keys["sharpness"]), num_steps=config.lanczos_steps
         ).largest,

@@ -30,10 +30,18 @@ FITTED = 0.99
 
 
 def _enough(evidence: Evidence) -> None:
+    """Raise `MissingError` where trainings are too short."""
     if evidence.config.iterations[-1] < 1000:
         raise MissingError(
             f"{evidence.config.iterations[-1]} steps, 1,000 are needed for a judgement"
         )
+
+
+def _one_setting(evidence: Evidence) -> None:
+    """Raise `MissingError` where they are too short, or there is more than one setting."""
+    _enough(evidence)
+    if len(evidence.config.settings()) > 1:
+        raise MissingError("several settings: judged in modulo-addition, which has one")
 
 
 def _words(evidence: Evidence, names: tuple[str, ...], modulus: int) -> str:
@@ -47,7 +55,7 @@ def _words(evidence: Evidence, names: tuple[str, ...], modulus: int) -> str:
 @where_possible
 def relu_like_learn_ten(evidence: Evidence) -> Judgement:
     """Every ReLU-like network learns the target of lowest frequency."""
-    _enough(evidence)
+    _one_setting(evidence)
     evidence.has(moduli=(10,))
     names = evidence.among(RELU_LIKE)
     lowest = min(evidence.best(name, 10)[0] for name in names)
@@ -59,7 +67,7 @@ def relu_fails(modulus: int):
 
     @where_possible
     def judge(evidence: Evidence) -> Judgement:
-        _enough(evidence)
+        _one_setting(evidence)
         evidence.has(moduli=(modulus,))
         names = evidence.among(RELU_LIKE)
         highest = max(evidence.best(name, modulus)[0] for name in names)
@@ -76,7 +84,7 @@ def relu_fails(modulus: int):
 @where_possible
 def tuned_learn_more(evidence: Evidence) -> Judgement:
     """Where ReLU-like networks do worse, a tuned one of the others learns the target."""
-    _enough(evidence)
+    _one_setting(evidence)
     evidence.has(moduli=(7,))
     names, others = evidence.among(TUNABLE), evidence.among(RELU_LIKE)
     highest = max(evidence.best(name, 7)[0] for name in names)
@@ -88,7 +96,7 @@ def tuned_learn_more(evidence: Evidence) -> Judgement:
 @where_possible
 def some_learn_all(evidence: Evidence) -> Judgement:
     """One activation, its prefactor tuned for each target, learns all of them."""
-    _enough(evidence)
+    _one_setting(evidence)
     evidence.has(moduli=(10, 7, 4))
     worst = {
         name: min(evidence.best(name, modulus)[0] for modulus in (10, 7, 4))
@@ -102,7 +110,7 @@ def some_learn_all(evidence: Evidence) -> Judgement:
 @where_possible
 def not_all_learn(evidence: Evidence) -> Judgement:
     """Tuning the prefactor does not let every activation learn every target."""
-    _enough(evidence)
+    _one_setting(evidence)
     evidence.has(moduli=(10, 7, 4))
     evidence.among(TUNABLE)
     lost = {
@@ -120,7 +128,7 @@ def not_all_learn(evidence: Evidence) -> Judgement:
 @where_possible
 def peak_moves_right(evidence: Evidence) -> Judgement:
     """For the Gaussian the best prefactor is larger for a target of higher frequency."""
-    _enough(evidence)
+    _one_setting(evidence)
     evidence.has(activations=("gaussian",), moduli=(10, 7, 4))
     peaks, shown = [], []
     for modulus in (10, 7, 4):

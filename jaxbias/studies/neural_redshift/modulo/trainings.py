@@ -207,10 +207,9 @@ def table_of(parts: Sequence[Part], swept: sweeps.Columns) -> sweeps.Columns:
     for config, _, labels in parts:
         networks = len(config.prefactors) * config.n_seeds
         stop = start + networks * len(list(cases(config)))
-        columns = table(config, {"seen": swept["seen"][start:stop]})
-        start, count = stop, len(columns["steps"])
-        found.append(columns | {k: np.full(count, v) for k, v in labels.items()})
-    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        found.append((table(config, {"seen": swept["seen"][start:stop]}), labels))
+        start = stop
+    return tables.stacked(found)
 
 
 def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:

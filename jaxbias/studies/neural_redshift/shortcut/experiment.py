@@ -24,13 +24,10 @@ def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
     check_values(config)
     # These know the names of activations and priors, and open files; they load JAX.
-    from jaxbias.models.priors import PRIORS
-    from jaxbias.studies.neural_redshift import checks
-    from jaxbias.studies.neural_redshift.shortcut import images
+    from jaxbias.studies.neural_redshift.shortcut import images, trainings
 
     with refusing():
-        checks.activations("activations", config.activations)
-        checks.known("prior", (config.prior,), PRIORS)
+        trainings.check(config)
         images.check(config)
 
 
@@ -38,7 +35,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Train, judge and draw the figures; resumes what is already there."""
     import jax
 
-    from jaxbias import devices, sweeps
+    from jaxbias import devices
     from jaxbias.studies.neural_redshift.shortcut import (
         figures,
         images,
@@ -48,16 +45,10 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 
     mesh = devices.mesh()
     sets = images.sets(config)
-    if config.digits == "glyphs":
+    if config.digits == images.GLYPHS:
         reporter.say("no digits are given: these are drawn here, and are not MNIST")
     blocks = trainings.blocks(config, sets, jax.random.key(config.seed), mesh)
-    reporter.say(
-        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps on "
-        f"{config.train_images:,} images, "
-        f"on {devices.words(mesh)}"
-    )
-    with reporter.progress("trainings") as progress:
-        swept = sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+    swept = trainings.swept(blocks, config, directory, reporter)
     if not devices.is_writer():
         return
     columns = trainings.table(config, swept)

@@ -7,34 +7,50 @@ import numpy as np
 
 from jaxbias.data import glyphs
 from jaxbias.data.sources import Source, open_splits
-from jaxbias.studies.neural_redshift.shortcut.config import Config
+from jaxbias.studies.neural_redshift.shortcut.config import CLASSES, Config, Trainings
 
-CLASSES = 10
+GLYPHS = "glyphs"
+"""Digits that are drawn here, for want of files."""
 
 
 class Set(NamedTuple):
-    """Images as rows of numbers in [0, 1], and labels in [0, 1]."""
+    """Images as rows of numbers in [0, 1], and labels: in [0, 1], or classes."""
 
     x: np.ndarray
     y: np.ndarray
-    shape: tuple[int, int]
-    """Height and width, the band included."""
+    shape: tuple[int, ...]
+    """Of an image: height, width and, in colour, 3."""
 
 
 class Sets(NamedTuple):
-    """What is trained on, and the two test sets."""
+    """What is trained on, and by cue the set on which that cue alone tells the label."""
 
     train: Set
-    colour: Set
-    """Labels are those of the colour; digits are random."""
-    digit: Set
-    """Labels are those of the digit; colours are random."""
+    tests: dict[str, Set]
 
 
 @lru_cache(maxsize=1)
-def _opened(config: Config) -> tuple[Source, Source]:
-    """Digits to train and to test on; `check` and `sets` need the same."""
-    if config.digits == "glyphs":
+def digits(config: Trainings) -> tuple[Source, Source]:
+    """Digits to train and to test on.
+
+    Raises:
+        ValueError: Naming the option, if there are not ten classes.
+    """
+    train, test = _opened(config)
+    return ten_classes("digits", train), test
+
+
+def ten_classes(option: str, source: Source) -> Source:
+    """The source, if it has ten classes; else ValueError, naming the option."""
+    if len(source.classes) != CLASSES:
+        raise ValueError(
+            f"--{option}: {len(source.classes)} classes, {CLASSES} are needed"
+        )
+    return source
+
+
+def _opened(config: Trainings) -> tuple[Source, Source]:
+    if config.digits == GLYPHS:
         wanted = (config.train_images, 2 * config.test_images)
         return tuple(  # type: ignore[return-value]
             glyphs.digits(split, count=count, seed=config.seed)
@@ -45,11 +61,7 @@ def _opened(config: Config) -> tuple[Source, Source]:
 
 def check(config: Config) -> None:
     """Raise ValueError, naming the option, for digits that cannot be used."""
-    train, test = _opened(config)
-    if len(train.classes) != CLASSES:
-        raise ValueError(
-            f"--digits: {len(train.classes)} classes, {CLASSES} digits are needed"
-        )
+    train, test = digits(config)
     for option, source, count in (
         ("train-images", train, config.train_images),
         ("test-images", test, 2 * config.test_images),
@@ -77,8 +89,8 @@ def _beside(digits: np.ndarray, colour: np.ndarray, band: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def sets(config: Config) -> Sets:
-    """The three sets of a run; what is random comes from its seed alone."""
-    train_source, test_source = _opened(config)
+    """The three sets of a run on colour; what is random comes from its seed alone."""
+    train_source, test_source = digits(config)
     rng = np.random.default_rng(config.seed)
     chosen = rng.permutation(len(train_source))[: config.train_images]
     pictures, labels = _digits(train_source, chosen)
@@ -92,9 +104,11 @@ def sets(config: Config) -> Sets:
     random = rng.integers(0, CLASSES, len(true)) / (CLASSES - 1)
     half = config.test_images
     return Sets(
-        train=_set(pictures, colour, y, config),
-        colour=_set(both[:half], random[:half], random[:half], config),
-        digit=_set(both[half:], random[half:], true[half:], config),
+        _set(pictures, colour, y, config),
+        {
+            "colour": _set(both[:half], random[:half], random[:half], config),
+            "digit": _set(both[half:], random[half:], true[half:], config),
+        },
     )
 
 

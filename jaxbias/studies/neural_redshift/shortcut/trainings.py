@@ -1,4 +1,4 @@
-"""Trainings on digits beside a band of colour, and what is seen of them."""
+"""Trainings on images in which two things tell the label, and what is seen of them."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,15 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias import lanes, rng, sweeps, tables
+from jaxbias import devices, lanes, rng, sweeps, tables
 from jaxbias.arrays import Array, Params, RandomKey
 from jaxbias.models.priors import PRIORS
 from jaxbias.numerics import sequences
 from jaxbias.numerics.lempel_ziv import lz78
 from jaxbias.probes.paths import path_values, variation
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.neural_redshift import checks
 from jaxbias.studies.neural_redshift.learners import Learner
-from jaxbias.studies.neural_redshift.shortcut.config import Config
+from jaxbias.studies.neural_redshift.shortcut.config import Trainings
 from jaxbias.studies.neural_redshift.shortcut.images import Sets
+from jaxbias.terminal import Reporter
 
 CPU_PIECE, ACCELERATOR_PIECE = 4, 1024
 """Trainings to run at once, over all devices."""
@@ -27,48 +30,64 @@ LEVELS = 10
 """Straight lines between training images along which outputs are read, and the levels that
 they are mapped to for Lempel-Ziv complexity."""
 
-SEEN = (
-    "train_error",
-    "colour_accuracy",
-    "digit_accuracy",
-    "lz78",
-    "path_variation",
-)
-"""What is seen at each look: mean absolute error on training images; 1 minus that error on
-the two test sets; LZ78 dictionary size and variation of outputs along paths."""
+
+def check(config: Trainings) -> None:
+    """Raise ValueError, naming the option, for an activation or prior that is not there."""
+    checks.activations("activations", config.activations)
+    checks.known("prior", (config.prior,), PRIORS)
 
 
-def learner(config: Config) -> Learner:
+def seen(config: Trainings) -> tuple[str, ...]:
+    """What is seen at each look.
+
+    The error on training images (mean absolute error, or share of wrong classes); 1 minus
+    the error on each test set; LZ78 dictionary size and variation of outputs along paths.
+    """
+    accuracies = (f"{cue}_accuracy" for cue in config.cues)
+    return ("train_error", *accuracies, "lz78", "path_variation")
+
+
+def learner(config: Trainings) -> Learner:
     """The models of a run."""
     return Learner(
         activations=config.activations,
         depth=config.depth,
         width=config.width,
+        outputs=config.outputs,
         prior=PRIORS[config.prior],
-        loss="mse",
+        loss="mse" if config.outputs == 1 else "softmax",
         learning_rate=config.learning_rate,
         marks=(0, *config.iterations),
     )
 
 
+def error(outputs: Array, y: Array) -> Array:
+    """Mean absolute error of numbers, share of wrong ones of classes."""
+    if outputs.ndim == 1:
+        return jnp.mean(jnp.abs(outputs - y))
+    return jnp.mean((jnp.argmax(outputs, axis=1) != y).astype(jnp.float32))
+
+
 def path_complexity(values: Array) -> tuple[Array, Array]:
     """LZ78 of outputs along paths, one after the other, and their variation.
 
-    # Paper: how Lempel-Ziv complexity is taken of a function of images is not said.
+    # Paper: how Lempel-Ziv complexity is taken of a function of images is not said. Of
+    # several outputs the follow-up takes one at random; at random weights the first is.
 
     Args:
-        values: (path, step).
+        values: (path, step) or (path, step, output).
 
     Returns:
         Dictionary size of the values on `LEVELS` levels; sum of |differences| along a
         path, averaged over paths, in standard deviations of all values.
     """
+    values = values if values.ndim == 2 else values[:, :, 0]
     symbols = sequences.quantise(values.reshape(-1), LEVELS)
     phrases = lz78(symbols, LEVELS).astype(jnp.float32)
     return phrases, variation(values, normalise=True)
 
 
-def _program(config: Config, mesh: Mesh):
+def _program(config: Trainings, mesh: Mesh):
     """Program from (data, keys, activation, network numbers, prefactors) to looks."""
     model = learner(config)
 
@@ -79,13 +98,10 @@ def _program(config: Config, mesh: Mesh):
         activation: Array,
         given: tuple[Array, Array],
     ) -> Array:
-        x, y, colour_x, colour_y, digit_x, digit_y = data
+        x, y, *tests = data
         network, prefactor = given
         predict = partial(model.predict, activation=activation, prefactor=prefactor)
         params = model.start(jax.random.fold_in(weights_key, network), x.shape[1])
-
-        def error(params: Params, x: Array, y: Array) -> Array:
-            return jnp.mean(jnp.abs(predict(params, x) - y))
 
         def observe(params: Params) -> Array:
             # The same paths at each look and for every network.
@@ -93,9 +109,11 @@ def _program(config: Config, mesh: Mesh):
             values = path_values(predict, params, x, paths, num_paths=PATHS)
             return jnp.stack(
                 [
-                    error(params, x, y),
-                    1 - error(params, colour_x, colour_y),
-                    1 - error(params, digit_x, digit_y),
+                    error(predict(params, x), y),
+                    *(
+                        1 - error(predict(params, test_x), test_y)
+                        for test_x, test_y in zip(tests[::2], tests[1::2], strict=True)
+                    ),
                     *path_complexity(values),
                 ]
             )
@@ -112,11 +130,20 @@ def _program(config: Config, mesh: Mesh):
 
 
 def blocks(
-    config: Config, sets: Sets, key: RandomKey, mesh: Mesh
+    config: Trainings, sets: Sets, key: RandomKey, mesh: Mesh, prefix: str = ""
 ) -> list[sweeps.Block]:
-    """A block for each activation, in the order of the table."""
+    """A block for each activation, in the order of the table.
+
+    Args:
+        config: What to train.
+        sets: On what; those of a run's parts have the same shapes.
+        key: Of the run.
+        mesh: From `devices.mesh`.
+        prefix: Of the blocks' names, where a run has several parts.
+    """
     run = _program(config, mesh)
-    data = tuple(jnp.asarray(part) for one in sets for part in (one.x, one.y))
+    used = (sets.train, *(sets.tests[cue] for cue in config.cues))
+    data = tuple(jnp.asarray(part) for one in used for part in (one.x, one.y))
     rows = len(config.prefactors) * config.n_seeds
     piece = sweeps.piece_for([rows], mesh, cpu=CPU_PIECE, accelerator=ACCELERATOR_PIECE)
     networks = np.arange(config.n_seeds, dtype=np.uint32)
@@ -131,7 +158,7 @@ def blocks(
 
         found.append(
             sweeps.Block(
-                name=name,
+                name=prefix + name,
                 evaluate=evaluate,
                 finish=sweeps.kept("seen"),
                 inputs={
@@ -144,7 +171,23 @@ def blocks(
     return found
 
 
-def _labels(config: Config) -> Iterator[dict]:
+def swept(
+    blocks: list[sweeps.Block],
+    config: Trainings,
+    directory: RunDirectory,
+    reporter: Reporter,
+) -> sweeps.Columns:
+    """Train every network of the blocks, or go on, and tell of it."""
+    mesh = devices.mesh()
+    reporter.say(
+        f"{sum(map(len, blocks)):,} trainings of {config.iterations[-1]:,} steps on "
+        f"{config.train_images:,} images, on {devices.words(mesh)}"
+    )
+    with reporter.progress("trainings") as progress:
+        return sweeps.sweep(blocks, mesh, store=directory, progress=progress)
+
+
+def _labels(config: Trainings) -> Iterator[dict]:
     for activation in config.activations:
         for prefactor in config.prefactors:
             for network in range(config.n_seeds):
@@ -157,8 +200,8 @@ def _labels(config: Config) -> Iterator[dict]:
                     }
 
 
-def table(config: Config, swept: sweeps.Columns) -> sweeps.Columns:
+def table(config: Trainings, swept: sweeps.Columns) -> sweeps.Columns:
     """The results: a row for each network and look, the first before any training."""
     columns = tables.columns_of(_labels(config))
-    seen = swept["seen"].reshape(len(columns["steps"]), -1)
-    return columns | {name: seen[:, i] for i, name in enumerate(SEEN)}
+    found = swept["seen"].reshape(len(columns["steps"]), -1)
+    return columns | {name: found[:, i] for i, name in enumerate(seen(config))}
