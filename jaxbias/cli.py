@@ -32,6 +32,7 @@ STUDIES = {
     "neural_redshift": "jaxbias.studies.neural_redshift",
     "generative_augmentation": "jaxbias.studies.generative_augmentation",
     "dataset_classification": "jaxbias.studies.dataset_classification",
+    "imagenet_biases": "jaxbias.studies.imagenet_biases",
     "train": "jaxbias.studies.train",
 }
 """Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT.

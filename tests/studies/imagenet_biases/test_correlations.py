@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def drawn_columns(seed=0):
     random = np.random.default_rng(seed)
     names = [f"{kind}_{i}" for kind, count in CATEGORIES.items() for i in range(count)]
     quality = random.normal(size=48)
-    columns = {"model": names}
+    columns: dict[str, Any] = {"model": names}
     for parts in table.BIASES.values():
         for part in parts:
             columns[part] = np.exp(0.3 * quality + 0.3 * random.normal(size=48))
@@ -169,11 +170,11 @@ def test_cells_are_scipys(config, run):
     chosen = source.subset(cells["subset"][row])
     x = source.biases[cells["bias"][row]][chosen]
     y = source.groups[cells["target"][row]][chosen]
-    expected = stats.spearmanr(x, y)
-    assert cells["spearman"][row] == pytest.approx(expected.statistic)
-    assert cells["p"][row] == pytest.approx(expected.pvalue)
+    value, p = stats.spearmanr(x, y)
+    assert cells["spearman"][row] == pytest.approx(value)
+    assert cells["p"][row] == pytest.approx(p)
     # The leave-one-out range holds the value without the first network.
-    without = stats.spearmanr(x[1:], y[1:]).statistic
+    without = stats.spearmanr(x[1:], y[1:])[0]
     assert cells["one_out_low"][row] - 1e-9 <= without
     assert without <= cells["one_out_high"][row] + 1e-9
     assert (cells["low"] <= cells["spearman"] + 0.05).all()
@@ -250,12 +251,6 @@ def test_numbers_that_count_nothing_are_none():
     assert audit.images_counted(np.random.default_rng(0).random(40) * 100) == 0
 
 
-def test_true_pgd_counts_the_images_that_there_are():
-    # 50,000 wrong ones of 50,000 were printed as 100 - 100 x 50,000 / 50,048.
-    printed = 100 - 100 * np.array([50_000, 25_000, 0]) / 50_048
-    np.testing.assert_allclose(audit.true_pgd(printed), [0, 50, 100], atol=1e-9)
-
-
 def test_repairs_change_their_group_alone(config, run):
     effects = run.read_table("effects.parquet")
     assert set(effects["repair"]) == {
@@ -274,7 +269,7 @@ def test_repairs_change_their_group_alone(config, run):
         & (effects["subset"] == "Total")
         & (effects["bias"] == "shape")
     )[0]
-    expected = stats.spearmanr(source.biases["shape"], scores).statistic
+    expected = stats.spearmanr(source.biases["shape"], scores)[0]
     assert effects["after"][row] == pytest.approx(expected)
 
 

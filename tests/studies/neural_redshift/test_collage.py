@@ -46,7 +46,7 @@ def plain(tmp_path_factory):
             for split, half in halves.items()
             for kind, values in (("images", images), ("labels", labels))
         }
-        np.savez(folder / f"{name}.npz", **arrays)
+        np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
     paths = {n: f"npz:{folder / n}.npz" for n in ("digits", "pictures")}
     return replace(TINY, **paths)
 

@@ -23,8 +23,8 @@ def tested(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Spearman's correlation and its p (Student's t, SciPy's); NaN for a constant."""
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan"), float("nan")
-    found = stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue)
+    value, p = stats.spearmanr(x, y)
+    return float(value), float(p)  # type: ignore[arg-type]
 
 
 def partial(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxbias import tables
+from jaxbias.probes.adversarial import true_accuracy
 from jaxbias.studies.imagenet_biases.correlations.analysis import subsets, tested
 from jaxbias.studies.imagenet_biases.correlations.table import Table, column_of
 from jaxbias.sweeps import Columns
@@ -21,9 +22,6 @@ IMAGES = {
 
 MOST_IMAGES = 60_000
 """Largest number of images that is looked for."""
-
-PGD_IMAGES = 50_048
-"""What the released code divides by: 391 batches of 128, though the last is smaller."""
 
 COMMON = (
     *("gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur"),
@@ -80,11 +78,6 @@ def corruption_means(table: Table) -> dict[str, np.ndarray]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def true_pgd(percent: np.ndarray) -> np.ndarray:
-    """Adversarial accuracy over the images that there are."""
-    return 100 - (100 - percent) * PGD_IMAGES / IMAGES["PGD-40/low"]
-
-
 def _parts(table: Table, *names: str) -> list[np.ndarray] | None:
     """Columns of benchmarks; None where one is not there."""
     found = [table.column(column_of(name)) for name in names]
@@ -98,7 +91,7 @@ def repairs(table: Table) -> dict[str, tuple[str, np.ndarray]]:
     if kept := _parts(table, "imagenet", "imagenet-v2"):
         found["ID without ReaL"] = "ID", np.mean(kept, axis=0)
     if "Adversarial" in table.groups:
-        true = true_pgd(table.groups["Adversarial"])
+        true = true_accuracy(table.groups["Adversarial"])
         found["PGD over 50,000 images"] = "Adversarial", true
     kept, means = _parts(table, "imagenet-a", "imagenet-cbar"), corruption_means(table)
     if kept and "fifteen" in means:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, check_seed, positive
 
 SOURCE = "github.com/paulgavrikov/biases_vs_generalization, raw-data/"
+
+NEEDED = {"table": "benchmark.csv", "categories": "r50_categories.json"}
+"""Options without which nothing runs, and what they are called there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +42,6 @@ PRESETS: Mapping[str, Config] = {
 
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
-    for field, name in (
-        ("table", "benchmark.csv"),
-        ("categories", "r50_categories.json"),
-    ):
-        if not getattr(config, field):
-            raise UsageError(f"--{field}: {name} is needed, from {SOURCE}")
     positive(config, "significance")
     at_most(config, significance=1, resamples=10**7, permutations=10**7)
     at_least(config, resamples=100, permutations=100)

@@ -10,9 +10,12 @@ networks that were left out, and what known flaws of the table change. smoke tak
 seconds, quick half a minute on two cores.
 """
 
+from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.imagenet_biases.correlations.config import (
+    NEEDED,
     PRESETS,
+    SOURCE,
     Config,
     check_values,
 )
@@ -23,10 +26,12 @@ __all__ = ["PRESETS", "Config", "check", "check_values", "run"]
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
-    from jaxbias.files import UsageError
     from jaxbias.studies.imagenet_biases.correlations.table import Table
 
     check_values(config)
+    for field, name in NEEDED.items():
+        if not getattr(config, field):
+            raise UsageError(f"--{field}: {name} is needed, from {SOURCE}")
     table = Table.read(config.table, config.categories, config.adversarial)
     if not table.biases:
         raise UsageError(f"--table: {config.table}: no bias is there for every model")

@@ -166,7 +166,7 @@ def predicted(evidence: Evidence) -> Figure:
     targets = [*evidence.table.groups, *evidence.table.benchmarks]
     names = [*evidence.table.biases, TOGETHER]
     fig, panels = plt.subplots(
-        1, 2, figsize=(11, 3.8), layout="constrained", sharey=True
+        1, 2, figsize=(12.5, 3.8), layout="constrained", sharey=True
     )
     for axes, left_out in zip(panels, ("model", "category"), strict=True):
         for number, name in enumerate(names):
@@ -189,7 +189,8 @@ def predicted(evidence: Evidence) -> Figure:
         title = "each network" if left_out == "model" else "each category"
         axes.set_title(f"{title} left out in turn")
     panels[0].set_ylabel("R², 0: no better than a mean")
-    panels[1].legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
+    handles, labels = panels[1].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=7)
     return fig
 
 

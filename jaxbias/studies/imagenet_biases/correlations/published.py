@@ -3,11 +3,13 @@
 The figures are those of the poster; the table that they are computed from is the user's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from jaxbias.ledger import (
+    Certainty,
     Entry,
     Judgement,
     MissingError,
@@ -289,7 +291,13 @@ EXACT = "two decimals; 0 stands for p of 0.05 or more"
 
 
 def _entry(
-    id, source, claim, expected, judge, tolerance=EXACT, certainty="read"
+    id: str,
+    source: str,
+    claim: str,
+    expected: str,
+    judge: Callable[[Evidence], Judgement],
+    tolerance: str = EXACT,
+    certainty: Certainty = "read",
 ) -> Entry:
     return Entry(
         id=id,

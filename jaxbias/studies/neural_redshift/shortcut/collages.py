@@ -64,8 +64,9 @@ def _tiles(
     return np.stack(pixels).astype(np.float32) / 255
 
 
-def _set(digits: np.ndarray, pictures: np.ndarray, labels: np.ndarray) -> Set:
-    both = np.concatenate([digits, pictures], axis=1)
+def _set(halves: list[np.ndarray], labels: np.ndarray) -> Set:
+    """Digits above pictures, each (image, tile, tile, colour)."""
+    both = np.concatenate(halves, axis=1)
     return Set(both.reshape(len(both), -1), labels.astype(np.int32), both.shape[1:])
 
 
@@ -90,11 +91,11 @@ def sets(config: CollageConfig) -> dict[str, Sets]:
         for one, kind in zip(test, (digit_labels, picture_labels), strict=True)
     ]
     tests = {
-        "digit": _set(*halves, digit_labels),
-        "picture": _set(*halves, picture_labels),
+        "digit": _set(halves, digit_labels),
+        "picture": _set(halves, picture_labels),
     }
     shuffled = digits[rng.permutation(len(digits))]
     return {
-        "both": Sets(_set(digits, pictures, labels), tests),
-        "picture": Sets(_set(shuffled, pictures, labels), tests),
+        "both": Sets(_set([digits, pictures], labels), tests),
+        "picture": Sets(_set([shuffled, pictures], labels), tests),
     }

@@ -1,0 +1,19 @@
+"""Biases of ImageNet models (Gavrikov and Keuper, CVPR 2024): shape, spectrum, band."""
+
+TITLE = "Can biases in ImageNet models explain generalization?"
+
+_HERE = "jaxbias.studies.imagenet_biases"
+
+EXPERIMENTS = {
+    "correlations": (
+        f"{_HERE}.correlations.experiment",
+        "the published table's correlations, re-done and audited",
+    ),
+    "shape-bias-from-trials": (
+        f"{_HERE}.trials.experiment",
+        "shape bias and error consistency of people and networks, from their answers",
+    ),
+}
+"""Experiments by name: the module that has Config, PRESETS and run, and one line."""
+
+DEFAULT = "correlations"

@@ -1,0 +1,1 @@
+"""Shape bias and error consistency of people and networks, from files of trials."""
