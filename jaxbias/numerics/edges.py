@@ -56,10 +56,28 @@ def canny(
     if not 0 <= low <= high:
         raise ValueError(f"thresholds {low} and {high}: 0 <= low <= high is needed")
     levels = jnp.round(jnp.clip(images, 0.0, 1.0) * 255).astype(jnp.int16)
-    x, y, size = _strongest(jnp.moveaxis(levels, -1, 0))
-    thin = _ridges(x, y, size)
-    edges = _joined(thin & (size > high), thin & (size > low))
+    edges = _between(*_strongest(jnp.moveaxis(levels, -1, 0)), low, high)
     return edges.astype(images.dtype)[..., None]
+
+
+def canny_plane(
+    levels: Float[Array, "height width"], *, low: int, high: int
+) -> Bool[Array, "height width"]:
+    """Mark the edges of one plane as it is, unblurred: `cv2.Canny(levels, low, high)`.
+
+    Args:
+        levels: Whole numbers, 0 to 255.
+        low: See `canny`.
+        high: See `canny`.
+    """
+    x, y = _gradients(levels.astype(jnp.int16)[None])
+    return _between(x, y, jnp.abs(x) + jnp.abs(y), low, high)[0] > 0
+
+
+def _between(x: Planes, y: Planes, size: Planes, low: int, high: int) -> Array:
+    """Ridges of gradients above the lower threshold that reach the higher one."""
+    thin = _ridges(x, y, size)
+    return _joined(thin & (size > high), thin & (size > low))
 
 
 def _around(planes: Array, axis: int, border: Border) -> tuple[Array, Array, Array]:
