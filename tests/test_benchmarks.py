@@ -2,11 +2,13 @@
 
 import csv
 
+import jax
 import numpy as np
 import pytest
 
-from benchmarks import machine, random_networks, reading, training
+from benchmarks import machine, random_networks, reading, training, trainings
 from jaxbias import devices
+from jaxbias.studies.neural_redshift.modulo.config import Config
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,36 @@ def test_transforms_are_timed_beside_the_other_side():
         assert row["images_per_s"] > 0 and row["ratio"] > 0 and row["compile_s"] > 0
         assert ("difference" in row) == (name == "mean-rgb")
         assert row.get("difference", 0) < 1e-6
+
+
+def test_a_training_here_is_that_of_what_the_other_side_gets():
+    """One step of Adam moves each weight by the rate, against its gradient."""
+    config = Config(
+        activations=("tanh",), prefactors=(0.5, 2.0), width=4, depth=2, integers=4
+    )
+    mesh = devices.mesh(1)
+    given = trainings.drawn(config, 2, jax.random.key(0))
+    ours = trainings.Ours(config, given, mesh)
+    ours.compile(1)
+    ours.seconds()
+    sent = ours.sent()
+    rate, small = config.learning_rate, 1e-6
+
+    def loss(weights, number):
+        h = sent["x"][number].astype(np.float64)
+        for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+            h = np.tanh((h @ kernel + bias) * sent["prefactors"][number])
+        logits = (h @ weights[-2] + weights[-1])[:, 0]
+        y = sent["y"][number]
+        return np.mean(np.logaddexp(0, logits) - y * logits)
+
+    for number in range(2):
+        start = [np.asarray(w[number], np.float64) for w in sent["weights"]]
+        stepped = [w.copy() for w in start]
+        for leaf, weights in enumerate(start):
+            for place in np.ndindex(weights.shape):
+                moved = [w.copy() for w in start]
+                moved[leaf][place] += small
+                slope = (loss(moved, number) - loss(start, number)) / small
+                stepped[leaf][place] -= rate * np.sign(slope)
+        assert ours.losses[number] == pytest.approx(loss(stepped, number), rel=1e-4)

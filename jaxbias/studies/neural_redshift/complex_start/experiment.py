@@ -3,7 +3,7 @@
 ReLU-like networks learn a simple target by gradient descent from random weights, from large
 random weights, and from weights that know a target of high frequency. Published (Appendix
 E): beginning with a complex solution is no way to keep one, against what has been claimed
-of initialisation. smoke takes half a minute and quick about two minutes on two cores.
+of initialisation. smoke takes half a minute and quick about one minute on two cores.
 """
 
 from jaxbias.runs import RunDirectory

@@ -6,7 +6,7 @@ activation of the perceptrons, the depth, and the scale gamma of the layer norms
 GELU is simple, ReLU simpler, SELU, tanh and sine more complex; a Gaussian begins low and
 ends high; complexity rises with gamma; depth magnifies the differences.
 
-smoke takes half a minute on two cores with a small network, quick four minutes with GPT-2
+smoke takes half a minute on two cores with a small network, quick three minutes with GPT-2
 itself (124 million weights) and few draws of them; paper, 1,000 draws, wants a GPU.
 """
 

@@ -3,7 +3,7 @@
 The unbiased model (an inverse Fourier transform with free amplitudes and phases) learns
 modulo addition beside perceptrons, on the same points. It can represent every target; what
 it lacks is a preference. Published: trained by gradient descent it is of no use.
-smoke takes half a minute and quick about two minutes on two cores; paper wants a GPU.
+smoke takes half a minute and quick about three minutes on two cores; paper wants a GPU.
 """
 
 from jaxbias.runs import RunDirectory

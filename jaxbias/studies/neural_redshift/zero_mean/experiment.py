@@ -6,7 +6,7 @@ and have it; ReLU and GELU have not, and a constant subtracted from them gives i
 activation is measured as it is, shifted to mean 0 and to other means, over depth and weight
 scale, with and without biases, in plain networks and with layer norm, where pre-activations
 are N(0, 1) as the theory has them. Correlations of outputs over depth stand beside
-mean-field theory. smoke takes a quarter of a minute and quick about two minutes on two
+mean-field theory. smoke takes a quarter of a minute and quick about one minute on two
 cores; paper wants a GPU.
 """
 
