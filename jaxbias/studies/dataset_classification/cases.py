@@ -188,6 +188,10 @@ def _words(case: Case) -> str:
 def _result(outcome: Outcome) -> str:
     low, high = outcome.interval
     text = f"  {outcome.accuracy:.1%} ({low:.1%} to {high:.1%})"
+    if outcome.case.autoencoder:
+        # It names nothing itself.
+        probe = outcome.numbers.get("probe_accuracy", float("nan"))
+        text = f"  a linear probe of its features: {probe:.1%}"
     if outcome.training:
         text += f", training images {outcome.training_accuracy:.1%}"
     if outcome.baseline is not None:
