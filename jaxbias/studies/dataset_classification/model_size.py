@@ -35,7 +35,7 @@ PRESETS: Mapping[str, Config] = {
     "smoke": Config(
         per_source=300, samples_seen=2_000, batch=50, models=("cnn4_narrow", "mlp")
     ),
-    "quick": Config(samples_seen=25_000),
+    "quick": Config(models=SIZES[:2], samples_seen=40_000),
     "paper": replace(Config(models=SIZES), **PAPER),  # type: ignore[arg-type]
 }
 """Defaults by preset; "paper" is the published scale."""
