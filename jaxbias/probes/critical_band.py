@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jaxbias.arrays import RandomKey
 from jaxbias.numerics import pyramid
-from jaxbias.numerics.gaussian_fit import MOST, Gaussian, fit, fits
+from jaxbias.numerics.gaussian_fit import MOST, Gaussian, fit
 
 SDS = (0.0, 0.02, 0.04, 0.08, 0.16)
 """Nominal standard deviations of the noise; that of the first condition is none."""
@@ -76,29 +76,20 @@ class Energy(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """A Gaussian over octaves, fitted to thresholds; floats, or arrays of many fits.
+    """What a Gaussian over octaves says; floats, or arrays of many fits.
+
+    Where the Gaussian is `undetermined`, the three numbers mean nothing.
 
     Attributes:
         bandwidth: Full width at half its height, octaves.
         centre: Frequency of its peak, cycles per image, by the bands' nominal labels.
         peak_noise_sensitivity: 2^(amplitude - 4), at most 1: the largest SD in use over
             the threshold SD at the peak, divided by 16.
-        amplitude: Height, steps of the threshold, 0 to 4.
-        mu: Place of the peak, in bands above the lowest.
-        sigma: Standard deviation, octaves, positive.
-        residual: Root mean square of what the fit leaves of the thresholds.
-        undetermined: Whether very different Gaussians fit as well, as where all thresholds
-            are equal or one alone is not 0. The three numbers then mean nothing.
     """
 
     bandwidth: Float[Array, " fit"] | float
     centre: Float[Array, " fit"] | float
     peak_noise_sensitivity: Float[Array, " fit"] | float
-    amplitude: Float[Array, " fit"] | float
-    mu: Float[Array, " fit"] | float
-    sigma: Float[Array, " fit"] | float
-    residual: Float[Array, " fit"] | float
-    undetermined: Bool[Array, " fit"] | bool
 
 
 # Stimuli
@@ -300,54 +291,45 @@ def thresholds(
 # Channel
 
 
-def fit_channel(
-    thresholds: Sequence[float | int | np.number] | np.ndarray | Array,
-    *,
-    lowest: float = LOWEST,
-) -> Channel:
-    """The channel of one network by the published procedure.
+Thresholds = Sequence[float | int | np.number] | np.ndarray | Array
+"""One for each band, lowest first, 0 to 4; whole numbers as published, or any."""
 
-    Least squares by SciPy's trust region from the published start: amplitude 1, mu 0,
-    sigma 1. It gives the minimum that this start leads to: the best one for all vectors of
-    seven whole numbers that only rise or only fall, and for all but 27 of the 4,166 with
-    one peak; a tenth of all vectors have a better one. Compare the residual of
-    `fit_channels`. Fits are remembered.
+
+def fit_channel(thresholds: Thresholds, *, lowest: float = LOWEST) -> Channel:
+    """The channel of one network by the published procedure; see `fitted`.
 
     Args:
-        thresholds: One for each band, lowest first, 0 to 4; whole numbers as published, or
-            any. NaN among them makes all of the channel NaN.
+        thresholds: One for each band. NaN among them makes all of the channel NaN.
         lowest: Nominal frequency of the first band: `labels(size)[0]`, 1.75 for 224
             pixels.
 
     Raises:
         ValueError: If there is no band.
     """
-    fitted = _fitted(tuple(float(value) for value in np.asarray(thresholds)))
-    with np.errstate(over="ignore"):
-        *numbers, undetermined = _channel(fitted, lowest)
-    return Channel(*map(float, numbers), undetermined=undetermined)
+    return channel_of(fitted(thresholds), lowest=lowest)
 
 
-_fitted = lru_cache(maxsize=2**17)(fit)
+def fitted(thresholds: Thresholds) -> Gaussian:
+    """The Gaussian over bands behind `fit_channel`; fits are remembered.
 
+    Least squares by SciPy's trust region from the published start: amplitude 1, mu 0,
+    sigma 1. It gives the minimum that this start leads to: the best one for all vectors of
+    seven whole numbers that only rise or only fall, and for all but 27 of the 4,166 with
+    one peak; a tenth of all vectors have a better one, see `gaussian_fit.fits`.
 
-def fit_channels(
-    thresholds: Float[Array, "fit band"], *, lowest: float = LOWEST
-) -> Channel:
-    """The channels of many sets of thresholds, compiled: for bootstraps.
-
-    Gives the best of all minima, in float32, where `fit_channel` gives the one that the
-    published start leads to.
-
-    Args:
-        thresholds: As `fit_channel` takes them, a set a row.
-        lowest: Likewise.
+    Raises:
+        ValueError: If there is no band.
     """
-    return _channel(fits(thresholds), lowest)
+    return _remembered(tuple(float(value) for value in np.asarray(thresholds)))
 
 
-def _channel(found: Gaussian, lowest: float) -> Channel:
+_remembered = lru_cache(maxsize=2**17)(fit)
+
+
+def channel_of(found: Gaussian, *, lowest: float = LOWEST) -> Channel:
+    """What one or many Gaussians over bands say; see `fit_channel`."""
     # Paper: the published width is that of sigma as it comes, which may be negative.
     bandwidth = 2 * np.sqrt(np.log(4)) * found.sigma
-    centre, sensitivity = lowest * 2.0**found.mu, 2.0 ** (found.amplitude - MOST)
-    return Channel(bandwidth, centre, sensitivity, *found)
+    with np.errstate(over="ignore"):
+        centre = lowest * 2.0**found.mu
+    return Channel(bandwidth, centre, 2.0 ** (found.amplitude - MOST))

@@ -13,6 +13,10 @@ EXPERIMENTS = {
         f"{_HERE}.trials.experiment",
         "shape bias and error consistency of people and networks, from their answers",
     ),
+    "probe": (
+        f"{_HERE}.probe.experiment",
+        "shape bias, spectrum, critical band and robustness of your own models",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

@@ -1,0 +1,1 @@
+"""The whole bias and robustness profile of networks that a user has."""
