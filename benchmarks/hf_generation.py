@@ -39,11 +39,11 @@ class Side:
     def __init__(self) -> None:
         self.model: Any = None
 
-    def load(self, path: str, threads: int, **config: int) -> dict[str, Any]:
+    def load(self, path: str, threads: int, **config: Any) -> dict[str, Any]:
         torch.set_num_threads(threads)
         return self.take(load_file(path), **config)
 
-    def take(self, weights: dict[str, torch.Tensor], **config: int) -> dict[str, Any]:
+    def take(self, weights: dict[str, torch.Tensor], **config: Any) -> dict[str, Any]:
         """Make a model of weights by our names."""
         self.config = GPT2Config(**config)
         self.model = GPT2LMHeadModel(self.config).eval()
