@@ -5,7 +5,7 @@ network answers agrees with the digit, with the picture, or with neither. Beside
 same networks are trained where the digits are shuffled: so much can be learned of the
 picture. Published (Teney et al., CVPR 2025, on MNIST above CIFAR-10): ReLU networks end at
 chance on the picture; other activations can be steered to it. There activations are
-learned, here a prefactor is set. smoke takes half a minute and quick about three minutes
+learned, here a prefactor is set. smoke takes a quarter of a minute and quick two minutes
 on two cores; paper wants a GPU and --digits mnist:DIR --pictures cifar10:DIR.
 """
 
