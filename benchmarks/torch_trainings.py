@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from benchmarks.other_side import serve
 
-KINDS = ("loop", "func", "each")
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 # A program for each activation, kind and number of networks.

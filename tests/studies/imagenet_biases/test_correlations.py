@@ -15,6 +15,7 @@ from jaxbias.runs import UsageError
 from jaxbias.studies.imagenet_biases.correlations import (
     analysis,
     audit,
+    evidence,
     experiment,
     figures,
     prediction,
@@ -112,7 +113,7 @@ def test_models_biases_and_groups_are_the_files(config):
     expected = np.mean([columns[f"top1_acc/{name}"] for name in parts], axis=0)
     np.testing.assert_allclose(found.groups["ID"], expected)
     counts = {name: int(found.subset(name).sum()) for name in table.SUBSETS}
-    assert counts == published.MODELS
+    assert counts == evidence.MODELS
 
 
 def test_what_a_model_lacks_is_left_out(tmp_path):
@@ -288,24 +289,8 @@ def test_a_run_writes_its_tables_and_figures(run):
     assert outcomes["audit-real"] == outcomes["audit-pgd"] == "reproduced"
 
 
-def evidence(config, **changes):
-    """Evidence with cells, pairs or other tables replaced."""
-    source = read(config)
-    drawn = analysis.drawn(source, config)
-    found = published.Evidence(
-        table=source,
-        config=config,
-        cells=analysis.cells(source, drawn),
-        pairs=analysis.pairs(source, drawn),
-        predictions=prediction.predictions(source),
-        denominators=audit.denominators(source),
-        effects=audit.effects(source, 0.05),
-    )
-    return replace(found, **changes)
-
-
 def test_each_rule_can_go_either_way(config):
-    found = evidence(config)
+    found = evidence.gathered(read(config), config)
 
     def outcome(id, **changes):
         (entry,) = [entry for entry in published.ENTRIES if entry.id == id]
@@ -369,9 +354,9 @@ def test_each_rule_can_go_either_way(config):
 
 def test_another_table_is_not_held_against_the_paper(tmp_path):
     columns = {name: values[:30] for name, values in drawn_columns().items()}
-    verdicts = {
-        row["id"]: row for row in published.judge(evidence(write(tmp_path, columns)))
-    }
+    config = write(tmp_path, columns)
+    found = evidence.gathered(read(config), config)
+    verdicts = {row["id"]: row for row in published.judge(found)}
     assert verdicts["biases-groups"]["outcome"] == "not judged"
     assert "30 of them" in verdicts["biases-groups"]["here"]
 

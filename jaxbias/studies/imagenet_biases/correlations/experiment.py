@@ -45,10 +45,8 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Correlate, audit, judge and draw the figures."""
     from jaxbias import devices
     from jaxbias.studies.imagenet_biases.correlations import (
-        analysis,
-        audit,
+        evidence,
         figures,
-        prediction,
         published,
     )
     from jaxbias.studies.imagenet_biases.correlations.table import Table
@@ -61,16 +59,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     if not devices.is_writer():
         return
     with reporter.status("correlating"):
-        intervals = analysis.drawn(table, config)
-        found = published.Evidence(
-            table=table,
-            config=config,
-            cells=analysis.cells(table, intervals),
-            pairs=analysis.pairs(table, intervals),
-            predictions=prediction.predictions(table),
-            denominators=audit.denominators(table),
-            effects=audit.effects(table, config.significance),
-        )
+        found = evidence.gathered(table, config)
     directory.write_table(found.cells)
     for name in ("pairs", "predictions", "denominators", "effects"):
         if getattr(found, name):

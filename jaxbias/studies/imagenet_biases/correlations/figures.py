@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.plotting import save_figures
+from jaxbias.probes.spectral_bias import CUT_OFFS
 from jaxbias.runs import RunDirectory
+from jaxbias.studies.imagenet_biases.correlations.evidence import Evidence
 from jaxbias.studies.imagenet_biases.correlations.prediction import TOGETHER
-from jaxbias.studies.imagenet_biases.correlations.published import Evidence
 from jaxbias.studies.imagenet_biases.correlations.table import SUBSETS, Table
 
 LABELS = {
@@ -36,7 +37,6 @@ COLOURS = {
 OTHERS = ("#17becf", "#e377c2", "#7f7f7f", "#bcbd22")
 
 FILTERS = {"LFC": "low-pass", "HFC": "high-pass"}
-CUT_OFFS = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 
 
 def _colours(table: Table) -> dict[str, str]:
@@ -80,10 +80,8 @@ def scatter(evidence: Evidence) -> Figure:
             if bias in LOGARITHMIC and (table.biases[bias] > 0).all():
                 axes.set_xscale("log")
             axes.set_xlabel(LABELS[bias], fontsize=7)
-            axes.set_ylabel(f"{group} (%)" if j == 0 else "", fontsize=8)
+            axes.set_ylabel(f"{group} (%)", fontsize=7)
             axes.tick_params(labelsize=6)
-            if j:
-                axes.set_ylabel(f"{group} (%)", fontsize=7)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=7)
     return fig

@@ -4,7 +4,6 @@ The figures are those of the poster; the table that they are computed from is th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,12 +16,9 @@ from jaxbias.ledger import (
     judge_all,
     where_possible,
 )
-from jaxbias.studies.imagenet_biases.correlations.config import Config
+from jaxbias.studies.imagenet_biases.correlations.evidence import Evidence
 from jaxbias.studies.imagenet_biases.correlations.prediction import TOGETHER
-from jaxbias.studies.imagenet_biases.correlations.table import GROUPS, SUBSETS, Table
-from jaxbias.sweeps import Columns
-
-MODELS = {"Total": 48, "AT": 15, "Other": 33}
+from jaxbias.studies.imagenet_biases.correlations.table import GROUPS, SUBSETS
 
 CORRELATIONS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "shape": (
@@ -71,46 +67,6 @@ BETWEEN: dict[tuple[str, str], float] = {
 
 ROUNDED = 0.005 + 1e-9
 """How far a number of two decimals may be from what it was rounded from."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A run's tables."""
-
-    table: Table
-    config: Config
-    cells: Columns
-    pairs: Columns
-    predictions: Columns
-    denominators: Columns
-    effects: Columns
-
-    def value(
-        self, bias: str, target: str, subset: str = "Total"
-    ) -> tuple[float, float]:
-        """Correlation and p of one cell of the groups.
-
-        Raises:
-            MissingError: If the table has not what it needs.
-        """
-        columns = self.cells
-        chosen = (columns["bias"] == bias) & (columns["target"] == target)
-        chosen &= (columns["subset"] == subset) & (columns["kind"] == "group")
-        if not chosen.any():
-            raise MissingError(f"the table has no {bias}, {target} or {subset}")
-        row = int(np.flatnonzero(chosen)[0])
-        return float(columns["spearman"][row]), float(columns["p"][row])
-
-    def shown(self, bias: str, target: str, subset: str = "Total") -> float:
-        """As the paper prints it: 0 where it is not significant."""
-        value, p = self.value(bias, target, subset)
-        return value if p < self.config.significance else 0.0
-
-    def published(self) -> None:
-        """Raise `MissingError` unless these are as many models as the published ones."""
-        counts = {name: int(self.table.subset(name).sum()) for name in SUBSETS}
-        if counts != MODELS:
-            raise MissingError(f"not the published models: {counts['Total']} of them")
 
 
 def _equal(pairs: list[tuple[float, float, str]]) -> Judgement:

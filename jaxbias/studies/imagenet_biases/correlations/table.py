@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from jaxbias.files import UsageError
-
-CUT_OFFS = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Cut-offs over which the ratios of filtered to clean accuracy are averaged."""
+from jaxbias.probes.spectral_bias import AVERAGED, CUT_OFFS
 
 BIASES: dict[str, tuple[str, ...]] = {
     "shape": ("shape-bias",),
-    "low_frequency": tuple(f"metric/bandpass/LFC/{cut}" for cut in CUT_OFFS),
-    "high_frequency": tuple(f"metric/bandpass/HFC/{cut}" for cut in CUT_OFFS),
+    "low_frequency": tuple(
+        f"metric/bandpass/LFC/{cut:g}" for cut in CUT_OFFS[AVERAGED]
+    ),
+    "high_frequency": tuple(
+        f"metric/bandpass/HFC/{cut:g}" for cut in CUT_OFFS[AVERAGED]
+    ),
     "bandwidth": ("metric/criticalband/bw_norm",),
     "centre": ("metric/criticalband/cf_norm",),
     "peak_sensitivity": ("metric/criticalband/pns_norm",),
