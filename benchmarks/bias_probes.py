@@ -16,6 +16,7 @@
 - `profile`: stimuli and answers of a ResNet-50 for every condition of both probes, and
   from it the hours of the 2.55 million answers that the bias profile takes, of one model
   and of 48 that share stimuli.
+- `stacked`: networks of one architecture in turn or at once; see `stacked_networks`.
 
 Stimuli are made image by image on each device in one buffer, which is overwritten: as in a
 probe, they are used and not kept. Sides take turns; figures are the best and the median of
@@ -42,6 +43,7 @@ from jax.sharding import Mesh
 
 from benchmarks import machine
 from benchmarks.other_side import OtherSide
+from benchmarks.stacked_networks import stacked_rows
 from benchmarks.training import alternated
 from benchmarks.transforms import pictures, show
 from jaxbias import devices, sweeps
@@ -383,6 +385,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "spectral": spectral_rows,
     "corruptions": corruption_rows,
     "profile": profile_rows,
+    "stacked": lambda setting: stacked_rows(setting.mesh, setting.seconds),
 }
 
 

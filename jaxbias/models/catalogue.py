@@ -12,7 +12,7 @@ from jaxbias.models import airbench
 from jaxbias.models.convnext import ConvNeXt
 from jaxbias.models.layers import Images
 from jaxbias.models.plain import VGG, AlexNet, ImageMLP, SmallCNN
-from jaxbias.models.resnet import ResNet
+from jaxbias.models.resnet import ResNet, Stem
 from jaxbias.models.vit import ViT
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -73,6 +73,26 @@ def _resnet(stages: tuple[int, ...], *, bottleneck: bool = False, cifar: bool = 
     )
 
 
+def _small_resnet(blocks: int, stem: Stem = "cifar"):
+    """He et al.'s networks for CIFAR-10: 6 n + 2 layers, 16, 32 and 64 channels."""
+    # Paper: shortcuts that halve the image pad with zeros (A); here they are convolutions
+    # (B), which adds 2,752 weights.
+    own = (
+        ""
+        if stem == "cifar"
+        else ", with a first convolution of stride 2: this project"
+    )
+    return Entry(
+        make=lambda classes, dtype: ResNet(
+            (blocks,) * 3, classes=classes, stem=stem, width=16, dtype=dtype
+        ),
+        size=32,
+        mean=CIFAR_MEAN,
+        sd=CIFAR_SD,
+        source=f"He et al., CVPR 2016, section 4.2{own}",
+    )
+
+
 def _vit(width: int, heads: int):
     return Entry(
         make=lambda classes, dtype: ViT(
@@ -123,6 +143,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "resnet34": _resnet((3, 4, 6, 3)),
     "resnet50": _resnet((3, 4, 6, 3), bottleneck=True),
     "resnet101": _resnet((3, 4, 23, 3), bottleneck=True),
+    "resnet8_small": _small_resnet(1, "halving"),
+    "resnet8_cifar": _small_resnet(1),
+    "resnet20_cifar": _small_resnet(3),
     "resnet18_cifar": _resnet((2, 2, 2, 2), cifar=True),
     "resnet50_cifar": _resnet((3, 4, 6, 3), bottleneck=True, cifar=True),
     "vit_tiny": _vit(192, 3),

@@ -20,7 +20,14 @@ from jaxbias.models.layers import (
     max_pool,
 )
 
-Stem = Literal["imagenet", "cifar"]
+Stem = Literal["imagenet", "cifar", "halving"]
+
+STEMS: dict[str, tuple[int, int]] = {
+    "imagenet": (7, 2),
+    "cifar": (3, 1),
+    "halving": (3, 2),
+}
+"""Side and stride of the first convolution."""
 
 EXPANSION = 4
 """Channels of a bottleneck's output over those of its 3 x 3 convolution."""
@@ -74,13 +81,14 @@ def _shortcut(x: Images, width: int, stride: int, train: bool, dtype: Any) -> Fe
 
 
 class ResNet(nn.Module):
-    """A residual network of four stages.
+    """A residual network, of four stages for ImageNet.
 
     Attributes:
         stages: Blocks of each stage.
         classes: Outputs.
         bottleneck: Whether blocks are bottlenecks.
-        stem: "imagenet" (7 x 7 with stride 2, then max pooling) or "cifar" (3 x 3).
+        stem: "imagenet" (7 x 7 with stride 2, then max pooling), "cifar" (3 x 3) or
+            "halving" (3 x 3 with stride 2).
         width: Channels of the first stage; each stage doubles them.
         dtype: Of the arithmetic.
     """
@@ -103,11 +111,11 @@ class ResNet(nn.Module):
             train: Whether batch statistics are those of the batch, and are updated.
 
         Returns:
-            Logits, and "stem", "stage1" to "stage4" and "features" (pooled).
+            Logits, and "stem", "stage1" and so on, and "features" (pooled).
         """
         block = Bottleneck if self.bottleneck else BasicBlock
         x = images.astype(self.dtype)
-        size, stride = (7, 2) if self.stem == "imagenet" else (3, 1)
+        size, stride = STEMS[self.stem]
         x = convolution(
             self.width, size, stride=stride, dtype=self.dtype, name="stem_conv"
         )(x)

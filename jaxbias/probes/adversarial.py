@@ -52,6 +52,7 @@ def pgd(
     step_size: Array | float,
     num_steps: int,
     keep: Keep = "last",
+    unroll: bool = False,
 ) -> Images:
     """Images of larger cross-entropy, no farther than a radius from the given ones.
 
@@ -72,6 +73,8 @@ def pgd(
         num_steps: Gradients to take.
         keep: "last": where the steps end. "worst": the point of largest loss on the way,
             the start included, for one more pass forward.
+        unroll: Write the steps out instead of a loop: slower to compile, but XLA for CPUs
+            runs some convolutions many times slower in a loop.
 
     Returns:
         The images after it.
@@ -104,7 +107,7 @@ def pgd(
     if key is not None:
         start = inside(images + random_in_ball(key, images, radius, norm))
     state = (start, start, jnp.full(images.shape[0], -jnp.inf))
-    (last, worst, most), _ = lax.scan(step, state, length=num_steps)
+    (last, worst, most), _ = lax.scan(step, state, length=num_steps, unroll=unroll)
     if keep == "worst":
         last, _ = _larger(last, losses(last)[1], worst, most)
     return last

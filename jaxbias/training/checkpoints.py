@@ -25,6 +25,7 @@ import orbax.checkpoint as ocp
 
 from jaxbias import devices
 from jaxbias.files import json_bytes, write_atomic
+from jaxbias.runs import RunDirectory
 
 SUFFIX = ".json"
 PIECE = 2**22
@@ -303,3 +304,22 @@ def _leaves(state: Any) -> list[tuple[str, Any]]:
 def _kind(leaf: Any) -> str:
     """Shape and dtype, which Orbax would change silently."""
     return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def kept_or_made(
+    name: str, directory: RunDirectory, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray] | None:
+    """Arrays that came of a training: those of an earlier run, or made now and kept.
+
+    The checkpoints in the folder of that name are removed once they are. None in a process
+    that does not see yet what the writer has kept.
+    """
+    columns = directory.load_chunk(name)
+    there = bool(devices.as_the_writer_says(int(columns is not None)))
+    if not there:
+        columns = make()
+        directory.save_chunk(name, columns)
+    # Also what was left by a run that was cut right here.
+    if directory.writer:
+        shutil.rmtree(directory.path / "checkpoints" / name, ignore_errors=True)
+    return columns

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
@@ -54,6 +55,40 @@ def reconstruct(
     del targets
     losses = mae.losses(prediction, found["targets"], found["mask"])
     return losses, jnp.full_like(losses, jnp.nan)
+
+
+def contrast(temperature: float) -> Objective:
+    """NT-Xent: tell the other view of an image from all other views (SimCLR, eq. 1).
+
+    Args:
+        temperature: What cosines are divided by.
+
+    Returns:
+        For outputs (image, 2, width). Losses are in nats, means over both views; an image
+        is right as far as the most similar other view is its own: 0, 1/2 or 1. Both depend
+        on which images are in the batch, and on how many.
+    """
+
+    def score(
+        projections: Float[Array, "image view width"],
+        found: Mapping[str, Array],
+        targets: Targets,
+    ) -> tuple[Losses, Right]:
+        del found, targets
+        lengths = jnp.linalg.norm(projections, axis=-1, keepdims=True)
+        # The views of an image follow each other.
+        views = (projections / jnp.maximum(lengths, 1e-6)).reshape(
+            -1, projections.shape[-1]
+        )
+        count = len(views)
+        cosines = jnp.dot(views, views.T, precision="highest")
+        others = jnp.where(jnp.eye(count, dtype=bool), -jnp.inf, cosines / temperature)
+        own = jnp.arange(count) ^ 1
+        losses = jax.nn.logsumexp(others, axis=1) - others[jnp.arange(count), own]
+        right = (others.argmax(1) == own).astype(jnp.float32)
+        return losses.reshape(-1, 2).mean(1), right.reshape(-1, 2).mean(1)
+
+    return Objective(score=score)
 
 
 CLASSIFICATION = Objective(score=classify)

@@ -49,6 +49,15 @@ Keys = Key[Array, " image"]
 View = Callable[[Keys, Images], Array]
 """What a network is shown of images on the scale 0 to 1, with a key for each."""
 
+Predict = Callable[[Params, Images], Array]
+"""Logits of a network as it is at evaluation, of images on the scale 0 to 1."""
+
+Attack = Callable[[Predict, Params, Images, Labels, RandomKey], Images]
+"""Images, on the scale 0 to 1, that a network is to be trained on in place of these."""
+
+ATTACK = 2**31 + 1
+"""Folded into a step's key for what an attack draws; `build` has the number before."""
+
 VIEW_SEED = 0
 """Of what views draw at evaluation: the same for all trainings and all their seeds."""
 
@@ -121,6 +130,8 @@ class Task:
             leaves them.
         prepare: Changes fresh weights, given normalised training images; None does not.
         objective: What the network is trained for.
+        attack: Moves augmented images of a classifier against it, as it is before the
+            step; None leaves them.
     """
 
     model: nn.Module
@@ -136,6 +147,7 @@ class Task:
     lookahead: Lookahead | None = None
     prepare: Callable[[Params, Array], Params] | None = None
     objective: Objective = CLASSIFICATION
+    attack: Attack | None = None
 
     def normalised(self, images: Array) -> Array:
         """Images on the scale 0 to 1, brought to mean 0 and deviation 1."""
@@ -204,6 +216,11 @@ def _loss(
     return jnp.mean(losses), (updated.get("batch_stats", batch_stats), right)
 
 
+def _predicted(task: Task, batch_stats: Any, params: Params, images: Images) -> Array:
+    variables = {"params": params, "batch_stats": batch_stats}
+    return task.model.apply(variables, task.normalised(images), train=False)[0]
+
+
 def step(
     task: Task,
     state: TrainState,
@@ -231,6 +248,11 @@ def step(
         seen = Seen(still, jnp.arange(len(pixels)), jnp.int32(0))
     targets = smoothed(labels, task.classes, task.smoothing)
     images, targets = task.augment(change, as_floats(pixels), targets, seen)
+    if task.attack is not None:
+        # Cloned, so that an attack changes nothing else that is drawn.
+        own = jax.random.fold_in(jax.random.clone(key), ATTACK)
+        predict = partial(_predicted, task, state.batch_stats)
+        images = task.attack(predict, state.params, images, targets.argmax(-1), own)
     images = task.normalised(images)
     parts = task.accumulate
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from scipy import stats
 
 from jaxbias.data import augmentation as augment
@@ -189,6 +191,26 @@ def test_mixup_mixes_images_and_targets_alike(images):
     _, shares = augment.mixup(jax.random.key(1), *many, 0.8)
     drawn = np.asarray(shares[::2, 0])
     assert stats.kstest(drawn, stats.beta(0.8, 0.8).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 8.0])
+def test_symmetric_beta_has_its_distribution(alpha):
+    drawn = np.asarray(augment.symmetric_beta(jax.random.key(2), alpha, 20_000))
+    assert stats.kstest(drawn, stats.beta(alpha, alpha).cdf).pvalue > 1e-3
+    assert drawn.min() >= 0 and drawn.max() <= 1
+
+
+@pytest.mark.parametrize("mix", [augment.mixup, augment.cutmix])
+def test_devices_that_share_a_batch_exchange_once(mix):
+    """Independent exchanges, or a loop that asks all, can come to a standstill."""
+    spread = NamedSharding(Mesh(np.asarray(jax.devices()), ("images",)), P("images"))
+    shapes = (8, 8, 8, 3), (8, 10)
+    given = (jax.ShapeDtypeStruct(s, jnp.float32, sharding=spread) for s in shapes)
+    program = jax.jit(lambda key, *batch: mix(key, *batch, 0.8))
+    text = program.lower(jax.random.key(0), *given).compile().as_text()
+    assert text.count(" collective-permute(") == 1
+    for exchange in ("all-reduce", "all-gather", "all-to-all"):
+        assert f" {exchange}(" not in text
 
 
 def test_cutmix_covers_what_the_targets_say():

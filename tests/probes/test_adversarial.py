@@ -56,7 +56,8 @@ def loop(weights, images, labels, norm, radius, step_size, steps):
     return np.stack(found)
 
 
-attack = jax.jit(pgd, static_argnums=0, static_argnames=("norm", "num_steps", "keep"))
+NAMES = ("norm", "num_steps", "keep", "unroll")
+attack = jax.jit(pgd, static_argnums=0, static_argnames=NAMES)
 
 
 def loss(logits, labels):
@@ -79,6 +80,13 @@ def test_a_linear_model_is_attacked_as_by_a_loop(
     )
     expected = loop(weights, images, labels, norm, radius, step_size, 7)
     np.testing.assert_allclose(found, expected, atol=2e-5)
+    if norm == "linf":
+        written_out = attack(
+            *(linear, weights, images, labels, None),
+            **dict(norm=norm, radius=radius, step_size=step_size, num_steps=7),
+            unroll=True,
+        )
+        np.testing.assert_allclose(written_out, found, atol=1e-6)
 
 
 def test_the_worst_point_on_the_way_is_kept(weights, images, labels):

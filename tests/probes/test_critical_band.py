@@ -61,6 +61,20 @@ def test_an_image_keeps_a_fifth_of_its_contrast_about_the_new_mean():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_strength_is_of_contrast_and_noise_alike():
+    image = picture(32)
+    plain, strong = (
+        cb.prepare(image, jax.random.key(0), strength=strength)
+        for strength in (1.0, 3.0)
+    )
+    np.testing.assert_allclose(
+        strong.image - 0.449, 3 * (plain.image - 0.449), atol=1e-6
+    )
+    np.testing.assert_allclose(strong.noise, 3 * plain.noise, rtol=1e-6)
+    shown = cb.stimuli(image, jax.random.key(0), strength=3.0)
+    np.testing.assert_allclose(shown[5], cb.stimulus(strong, 5), atol=1e-6)
+
+
 def test_noise_is_white_noise_cut_into_bands_of_one_rms():
     """By filters over the pixels, from the noise that `prepare` draws."""
     taps = np.asarray([1, 4, 6, 4, 1]) / 16 * np.sqrt(2)

@@ -27,6 +27,7 @@ from jaxbias.training.objectives import (
     RECONSTRUCTION,
     Objective,
     classify,
+    contrast,
 )
 from jaxbias.training.recipes import RECIPES, Running
 from jaxbias.training.steps import Task
@@ -262,3 +263,24 @@ def test_several_views_of_an_image_in_a_batch():
     assert len(after.losses) == 16
     assert after.loss < before.loss and after.accuracy > before.accuracy
     assert float(metrics["accuracy"]) > 0.5
+
+
+def test_contrast_is_cross_entropy_over_all_other_views():
+    rng = np.random.default_rng(0)
+    projections = rng.normal(size=(5, 2, 7)).astype(np.float32)
+    projections[:, 1] = projections[:, 0] + 0.8 * projections[:, 1]
+    score = jax.jit(lambda given: contrast(0.3).score(given, {}, jnp.zeros((5, 2))))
+    losses, right = score(jnp.asarray(projections))
+    views = projections.reshape(10, 7).astype(np.float64)
+    views /= np.linalg.norm(views, axis=1, keepdims=True)
+    for image in range(5):
+        each, hits = [], []
+        for place in (2 * image, 2 * image + 1):
+            others = [k for k in range(10) if k != place]
+            cosines = np.asarray([views[place] @ views[k] for k in others])
+            own = others.index(place ^ 1)
+            each.append(np.log(np.exp(cosines / 0.3).sum()) - cosines[own] / 0.3)
+            hits.append(cosines.argmax() == own)
+        np.testing.assert_allclose(losses[image], np.mean(each), rtol=1e-5)
+        assert right[image] == np.mean(hits)
+    assert 0 < right.mean() < 1, "nothing to tell apart"

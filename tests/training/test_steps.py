@@ -217,3 +217,40 @@ def test_several_devices_train_as_one(data):
     same(together.params, alone.params, rtol=1e-4, atol=1e-5)
     same(together.batch_stats, alone.batch_stats, rtol=1e-4, atol=1e-5)
     same(four, one, rtol=1e-4, atol=1e-5)
+
+
+def test_an_attack_moves_what_the_network_is_trained_on(data):
+    pixels, labels = (side[:10] for side in data)
+
+    def attack(predict, params, images, classes, key):
+        # Against the gradient of each image's loss, by hand.
+        def loss(moved):
+            logits = jax.nn.log_softmax(predict(params, moved))
+            return -jnp.sum(logits[jnp.arange(10), classes])
+
+        return images + 0.1 * jnp.sign(jax.grad(loss)(images))
+
+    def run(attack):
+        task = replace(MLP, attack=attack)
+        state = steps.create(task, jax.random.key(0), 8)
+        one = jax.jit(partial(steps.step, task))
+        return state, one(state, pixels, labels, jax.random.key(1))
+
+    state, (_, plain) = run(None)
+    _, (_, harder) = run(attack)
+    assert float(harder["loss"]) > float(plain["loss"]) + 0.1
+    # One that leaves images as they are changes nothing else.
+    _, (still, easy) = run(lambda predict, params, images, classes, key: images)
+    _, (after, _) = run(None)
+    same(still.params, after.params)
+    assert float(easy["loss"]) == float(plain["loss"])
+    images = steps.as_floats(pixels)
+
+    def loss(params, images):
+        logits, _ = MLP.model.apply({"params": params}, MLP.normalised(images))
+        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(10), labels])
+
+    slope = jnp.sign(jax.grad(loss, argnums=1)(state.params, images))
+    gradient = jax.grad(loss)(state.params, images + 0.1 * slope)
+    expected = float(optax.tree.norm(gradient))
+    assert harder["gradient_norm"] == pytest.approx(expected, rel=1e-3)

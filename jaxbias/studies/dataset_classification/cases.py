@@ -5,14 +5,13 @@ which view. Its outcome is kept in the run directory as soon as it is there; a r
 killed takes up the case that it was in from that case's last checkpoint.
 """
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from jaxbias import devices, tables
+from jaxbias import tables
 from jaxbias.models import mae
 from jaxbias.numerics.statistics import wilson
 from jaxbias.runs import RunDirectory
@@ -25,6 +24,7 @@ from jaxbias.studies.dataset_classification.images import Pool, Split, whole_sou
 from jaxbias.studies.dataset_classification.views import check_views, scaled, shown
 from jaxbias.terminal import Reporter
 from jaxbias.training import build, fit
+from jaxbias.training.checkpoints import kept_or_made
 from jaxbias.training.evaluation import Scores
 from jaxbias.training.fit import Fitted
 from jaxbias.training.objectives import RECONSTRUCTION
@@ -239,24 +239,6 @@ def _autoencoder(recipe: Recipe, **options: Any) -> Task:
         objective=RECONSTRUCTION,
         **options,
     )
-
-
-def kept_or_made(
-    name: str, directory: RunDirectory, make: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray] | None:
-    """A case's arrays: those of an earlier run, or made now and kept.
-
-    Its checkpoints are removed once they are. None in a process that does not see yet what
-    the writer has kept.
-    """
-    columns = directory.load_chunk(name)
-    if devices.as_the_writer_says(int(columns is not None)):
-        return columns
-    columns = make()
-    directory.save_chunk(name, columns)
-    if directory.writer:
-        shutil.rmtree(directory.path / "checkpoints" / name, ignore_errors=True)
-    return columns
 
 
 def _columns(

@@ -13,12 +13,12 @@ from jaxbias.data.shapes import shapes
 from jaxbias.data.sources import Source, Subset, open_splits
 from jaxbias.numerics.statistics import wilson
 from jaxbias.runs import RunDirectory
-from jaxbias.studies.dataset_classification.cases import kept_or_made
 from jaxbias.studies.dataset_classification.config import Common, recipe_of, running_of
 from jaxbias.studies.dataset_classification.images import smallest_size
 from jaxbias.studies.dataset_classification.sampling import named
 from jaxbias.terminal import Reporter
 from jaxbias.training import fit
+from jaxbias.training.checkpoints import kept_or_made
 from jaxbias.training.fit import Prepared
 
 

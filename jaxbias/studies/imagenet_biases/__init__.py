@@ -17,6 +17,10 @@ EXPERIMENTS = {
         f"{_HERE}.probe.experiment",
         "shape bias, spectrum, critical band and robustness of your own models",
     ),
+    "small-world": (
+        f"{_HERE}.small_world.experiment",
+        "the whole study on CIFAR-10, with networks that it trains; an analogue",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

@@ -484,6 +484,29 @@ def test_channels_are_of_the_bands_of_this_size(run):
     assert np.isfinite(channel.centre)
 
 
+def test_ratios_leave_out_what_guessing_gives():
+    accuracies = {"spectral": {"low 0.1": 0.3, "high 0.1": 0.1}, "critical-band": {}}
+    accuracies["clean"] = {profile.CHANGED_ONES: 0.5}
+    for number in range(17):
+        # A little above half of the clean accuracy, and below half of what is learned.
+        accuracies["critical-band"][f"condition {number}"] = 0.28 if number else 0.5
+    rows = [
+        profile._row("x", part, condition, round(1000 * share), 1000, 0)
+        for part, own in accuracies.items()
+        for condition, share in own.items()
+    ]
+    found = profile.Profile({}, tables.columns_of(rows))
+    for chance, low, high, steps in ((0.0, 0.6, 0.2, "0000"), (0.1, 0.5, 0.0, "4444")):
+        config = replace(SMALL, chance=chance)
+        row = profile._columns("x", found, [], None, config)
+        assert row["metric/bandpass/LFC/0.1"] == pytest.approx(low)
+        assert row["metric/bandpass/HFC/0.1"] == pytest.approx(high)
+        channels = list(profile._channels("x", found, config))
+        assert channels[0]["relative"] and channels[0]["thresholds"] == steps
+        # Absolute accuracy stays absolute.
+        assert channels[2]["thresholds"] == "4444"
+
+
 def test_figures_are_drawn(run):
     names = {path.stem for path in (run.path / "figures").glob("*.png")}
     assert names == {"bandpass", "channel", "corruptions", "c-bar", "shape_bias"}

@@ -10,6 +10,7 @@ from scipy import stats
 
 from jaxbias import rng, tables
 from jaxbias.numerics import ranks
+from jaxbias.numerics.bootstrap import interval
 from jaxbias.numerics.statistics import spearman
 from jaxbias.studies.imagenet_biases.correlations.config import Config
 from jaxbias.studies.imagenet_biases.correlations.table import SUBSETS, Table
@@ -92,7 +93,7 @@ def _drawn(
     here = np.abs(np.asarray(ranks.spearman(x, y)))
     # Ties of rounding count as equal: the test then never promises too much.
     beyond = (np.abs(np.asarray(chance)) >= here - 1e-5).sum(axis=0)
-    low, high = np.nanpercentile(np.asarray(resampled), [2.5, 97.5], axis=0)
+    low, high = interval(np.asarray(resampled))
     return {
         (bias, target): {
             "low": float(low[i, j]),
@@ -142,7 +143,7 @@ def cells(table: Table, intervals: Drawn) -> Columns:
         ]
         _corrected(family)
         rows += family
-    return tables.columns_of(rows)
+    return tables.columns_of(rows) if rows else {}
 
 
 def _cell(
@@ -180,4 +181,4 @@ def pairs(table: Table, intervals: Drawn) -> Columns:
                 | {"models": int(chosen.sum()), "spearman": value, "p": p}
                 | intervals[subset][first, second]
             )
-    return tables.columns_of(rows)
+    return tables.columns_of(rows) if rows else {}

@@ -1,5 +1,6 @@
 """Figures of the correlations: scatter panels, heat maps, band-pass curves, prediction."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,7 +24,8 @@ LABELS = {
     "peak_sensitivity": "peak noise sensitivity",
 }
 
-LOGARITHMIC = ("high_frequency",)
+LOGARITHMIC, DECADE = ("high_frequency", "bandwidth", "centre"), 10.0
+"""What is drawn on a logarithmic axis, where it spans as many times its least."""
 
 COLOURS = {
     "baseline": "#000000",
@@ -39,11 +41,20 @@ OTHERS = ("#17becf", "#e377c2", "#7f7f7f", "#bcbd22")
 FILTERS = {"LFC": "low-pass", "HFC": "high-pass"}
 
 
-def _colours(table: Table) -> dict[str, str]:
+def colours(table: Table) -> dict[str, str]:
+    """A colour for each category."""
     names = list(dict.fromkeys(table.categories.tolist()))
     extra = [name for name in names if name not in COLOURS]
     spare = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(extra)}
     return {name: COLOURS.get(name) or spare[name] for name in names}
+
+
+def is_logarithmic(bias: str, table: Table) -> bool:
+    """Whether a bias is drawn on a logarithmic axis."""
+    values = table.biases.get(bias)
+    if bias not in LOGARITHMIC or values is None:
+        return False
+    return bool(values.min() > 0 and values.max() > DECADE * values.min())
 
 
 def scatter(evidence: Evidence) -> Figure:
@@ -59,7 +70,7 @@ def scatter(evidence: Evidence) -> Figure:
     for i, bias in enumerate(rows):
         for j, group in enumerate(cols):
             axes = panels[i, j]
-            for category, colour in _colours(table).items():
+            for category, colour in colours(table).items():
                 chosen = table.categories == category
                 axes.plot(
                     *(table.biases[bias][chosen], table.groups[group][chosen], "o"),
@@ -77,7 +88,7 @@ def scatter(evidence: Evidence) -> Figure:
                 for subset in [columns["subset"][row]]
             ]
             axes.set_title(", ".join(shown), fontsize=6.5)
-            if bias in LOGARITHMIC and (table.biases[bias] > 0).all():
+            if is_logarithmic(bias, table):
                 axes.set_xscale("log")
             axes.set_xlabel(LABELS[bias], fontsize=7)
             axes.set_ylabel(f"{group} (%)", fontsize=7)
@@ -142,7 +153,7 @@ def band_pass(evidence: Evidence) -> Figure:
     for axes, (kind, words) in zip(panels, FILTERS.items(), strict=True):
         found = [table.column(f"metric/bandpass/{kind}/{cut:g}") for cut in CUT_OFFS]
         curves = np.stack(found, axis=1)  # type: ignore[arg-type]
-        for category, colour in _colours(table).items():
+        for category, colour in colours(table).items():
             own = curves[table.categories == category]
             axes.plot(CUT_OFFS, own.T, color=colour, lw=0.5, alpha=0.4)
             axes.plot(
@@ -192,8 +203,8 @@ def predicted(evidence: Evidence) -> Figure:
     return fig
 
 
-def draw(evidence: Evidence, directory: RunDirectory) -> list[Path]:
-    """Draw the figures that the table has columns for."""
+def possible(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
+    """The figures that the table has columns for, by name."""
     wanted = {"heat_maps": lambda: heat_maps(evidence)}
     if evidence.table.groups:
         wanted["scatter"] = lambda: scatter(evidence)
@@ -201,4 +212,9 @@ def draw(evidence: Evidence, directory: RunDirectory) -> list[Path]:
     names = (f"metric/bandpass/{kind}/{cut:g}" for kind in FILTERS for cut in CUT_OFFS)
     if all(evidence.table.column(name) is not None for name in names):
         wanted["band_pass"] = lambda: band_pass(evidence)
-    return save_figures(wanted, directory)
+    return wanted
+
+
+def draw(evidence: Evidence, directory: RunDirectory) -> list[Path]:
+    """Draw them."""
+    return save_figures(possible(evidence), directory)

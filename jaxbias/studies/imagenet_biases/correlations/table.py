@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -92,12 +92,14 @@ class Table:
         categories: Of each model.
         texts: Columns as they are written.
         adversarial: The category of the subset AT.
+        members: Benchmarks of which each group's score is the mean.
     """
 
     models: tuple[str, ...]
     categories: np.ndarray
     texts: dict[str, list[str]]
     adversarial: str
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: GROUPS)
 
     @classmethod
     def read(cls, table: str, categories: str, adversarial: str) -> "Table":
@@ -141,14 +143,14 @@ class Table:
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
-        """Those of `GROUPS` that are there, in percent."""
-        named = {g: tuple(map(column_of, parts)) for g, parts in GROUPS.items()}
+        """Those that are there, in percent."""
+        named = {g: tuple(map(column_of, parts)) for g, parts in self.members.items()}
         return self._means(named)
 
     @cached_property
     def benchmarks(self) -> dict[str, np.ndarray]:
         """The single benchmarks that are there, in percent."""
-        names = (name for parts in GROUPS.values() for name in parts)
+        names = (name for parts in self.members.values() for name in parts)
         return self._means({name: (column_of(name),) for name in names})
 
     def subset(self, name: str) -> np.ndarray:

@@ -104,6 +104,11 @@ class Config:
     """Largest change of a pixel, on the scale 0 to 1."""
     pgd_step: float = STEP
     """Length of a step, likewise."""
+    band_strength: float = 1.0
+    """Contrast and noise of the critical band's images, over the published ones."""
+    chance: float = 0.0
+    """Accuracy of guessing, which is taken off where accuracies are held against clean
+    ones. Published: 0, as that of 1,000 classes is near."""
     aggregation: Literal["mean", "sum", "max"] = "mean"
     """How probabilities of a category's classes are brought together."""
     resamples: int = 2_000
@@ -137,8 +142,10 @@ def check_values(config: Config) -> None:
     at_least(config, images=0, clean_images=0, size=SMALLEST, resize=config.size)
     at_least(config, batch=1, pgd_steps=1, resamples=100)
     at_most(config, size=LARGEST, resize=2 * LARGEST, batch=2**14, pgd_steps=10**4)
-    at_most(config, pgd_radius=1, pgd_step=1, resamples=10**6)
-    positive(config, "pgd_radius", "pgd_step", "sd")
+    at_most(config, pgd_radius=1, pgd_step=1, resamples=10**6, band_strength=5)
+    positive(config, "pgd_radius", "pgd_step", "sd", "band_strength")
+    at_least(config, chance=0)
+    at_most(config, chance=0.9)
     check_seed(config)
     for field in NEEDED["ood"]:
         if getattr(config, field) and not config.imagenet:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxbias.plotting import save_figures, shades
@@ -37,32 +39,37 @@ def bandpass(found: Profile) -> Figure:
 
 def channel(found: Profile, config: Config) -> Figure:
     """Thresholds of each band, on accuracy relative to clean, and the fitted channel."""
-    columns = found.channels
-    rows = np.flatnonzero(columns["relative"] & ~columns["smooth"])
-    labels = critical_band.labels(config.size)
-    places = np.arange(len(labels))
-    fine = np.linspace(-0.5, len(labels) - 0.5, 400)
+    rows = np.flatnonzero(found.channels["relative"] & ~found.channels["smooth"])
     fig, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
     for row, colour in zip(rows, shades(len(rows)), strict=True):
-        steps = columns["thresholds"][row]
-        name = columns["model"][row]
-        if not steps.isdecimal():
-            continue
-        amplitude, mu, sigma = (columns[n][row] for n in ("amplitude", "mu", "sigma"))
-        curve = amplitude * np.exp(-((fine - mu) ** 2) / (2 * sigma**2))
-        width = columns["bandwidth"][row]
-        words = f"{name}: {width:.2f} octaves"
-        if columns["undetermined"][row]:
-            words = f"{name}: undetermined"
-        axes.plot(fine, curve, color=colour, label=words)
-        axes.plot(places, [int(step) for step in steps], "o", ms=4, color=colour)
-    axes.set_xticks(places, [f"{label:g}" for label in labels])
-    axes.set_ylim(-0.15, 4.3)
-    axes.set_xlabel("nominal frequency of the noise, cycles per image")
+        draw_channel(axes, found, int(row), config.size, color=colour)
     axes.set_ylabel("threshold, halvings of SD 0.16")
     if axes.lines:
         axes.legend(frameon=False, fontsize=7)
     return fig
+
+
+def draw_channel(
+    axes: Axes, found: Profile, row: int, size: int, **options: Any
+) -> None:
+    """One row of `channels`: thresholds as dots, and the channel as a line."""
+    columns = found.channels
+    labels = critical_band.labels(size)
+    places = np.arange(len(labels))
+    axes.set_xticks(places, [f"{label:g}" for label in labels])
+    axes.set_ylim(-0.15, 4.3)
+    axes.set_xlabel("nominal frequency of the noise, cycles per image")
+    steps = columns["thresholds"][row]
+    if not steps.isdecimal():
+        return
+    fine = np.linspace(-0.5, len(labels) - 0.5, 400)
+    amplitude, mu, sigma = (columns[n][row] for n in ("amplitude", "mu", "sigma"))
+    curve = amplitude * np.exp(-((fine - mu) ** 2) / (2 * sigma**2))
+    width = f"{columns['bandwidth'][row]:.2f} octaves"
+    if columns["undetermined"][row]:
+        width = "undetermined"
+    axes.plot(fine, curve, label=f"{columns['model'][row]}: {width}", **options)
+    axes.plot(places, [int(step) for step in steps], "o", ms=4, **options)
 
 
 def corruptions(found: Profile, part: str) -> Figure:

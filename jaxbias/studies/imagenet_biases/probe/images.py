@@ -52,6 +52,7 @@ class ImageSet:
 
     Attributes:
         name: As in the published table.
+        part: Of `config.PARTS`, to which its accuracy belongs.
         numbers: Of each in its source.
         labels: Class of each; of sets of sixteen categories the category. int32.
         read: An image by its number in the source: uint8, (side, side, 3).
@@ -60,6 +61,7 @@ class ImageSet:
     """
 
     name: str
+    part: str
     numbers: np.ndarray
     labels: np.ndarray
     read: Callable[[int], np.ndarray]
@@ -128,7 +130,8 @@ def validation(config: Config) -> tuple[ImageSet, tuple[str, ...]]:
             )
     numbers = np.arange(len(source.classes))
     everything = np.ones(len(numbers), bool)
-    return _set(VALIDATION, source, numbers, everything, config), source.classes
+    found = _set(VALIDATION, "clean", source, numbers, everything, config)
+    return found, source.classes
 
 
 def others(config: Config, classes: Sequence[str]) -> list[ImageSet]:
@@ -144,7 +147,7 @@ def others(config: Config, classes: Sequence[str]) -> list[ImageSet]:
             numbers = _numbered(source.classes, classes, field)
             among = numbers if field in AMONG_THEIRS else np.arange(len(classes))
             allowed = np.isin(np.arange(len(classes)), among)
-            one = _set(COLUMNS[field], source, numbers, allowed, config)
+            one = _set(COLUMNS[field], "ood", source, numbers, allowed, config)
             found.append(_limited(one, config))
     return found
 
@@ -175,7 +178,12 @@ def _numbered(names: Sequence[str], classes: Sequence[str], field: str) -> np.nd
 
 
 def _set(
-    name: str, source: Source, classes: np.ndarray, allowed: np.ndarray, config: Config
+    name: str,
+    part: str,
+    source: Source,
+    classes: np.ndarray,
+    allowed: np.ndarray,
+    config: Config,
 ) -> ImageSet:
     order = np.random.default_rng(config.seed).permutation(len(source))
 
@@ -183,7 +191,7 @@ def _set(
         return central(source[index][0], config.resize, config.size)
 
     labels = classes[source.labels][order].astype(np.int32)
-    return ImageSet(name, order, labels, read, allowed, source.name)
+    return ImageSet(name, part, order, labels, read, allowed, source.name)
 
 
 def _limited(found: ImageSet, config: Config) -> ImageSet:
@@ -282,8 +290,9 @@ def of_categories(field: str, config: Config) -> ImageSet:
     def read(index: int) -> np.ndarray:
         return squared(read_image(paths[index]), config.size)
 
+    part = "shape" if field == "cue_conflict" else "cues"
     found = ImageSet(
-        *(COLUMNS[field], order, labels[order].astype(np.int32), read),
+        *(COLUMNS[field], part, order, labels[order].astype(np.int32), read),
         allowed=None,
         files=lambda index: paths[index].name,
     )

@@ -80,7 +80,7 @@ def part(name: str, predict: Function, config: Config) -> Part:
         return _shown(
             predict,
             lambda key, image, group: critical_band.stimuli(
-                image, jax.random.clone(key)
+                image, jax.random.clone(key), strength=config.band_strength
             ),
             conditions,
         )

@@ -26,15 +26,6 @@ from jaxbias.sweeps import Columns
 REAL, CONFLICT, CHANGED_ONES = "imagenet-real", "cue-conflict", "imagenet, as changed"
 """Conditions: ReaL labels; cue conflict; the images that the other parts change."""
 
-SETS = {
-    **dict.fromkeys(
-        ("imagenet-v2", "imagenet-a", "imagenet-r", "imagenet-sketch"), "ood"
-    ),
-    **dict.fromkeys(("edge", "silhouette", "stylized"), "cues"),
-    CONFLICT: "shape",
-}
-"""The part that each set belongs to."""
-
 BANDPASS = {"low": "LFC", "high": "HFC"}
 MEANS = {"corruptions": "imagenet-c", "c-bar": "imagenet-cbar"}
 
@@ -144,7 +135,7 @@ def _rows(
         answers = counts.answers[images.name][:, place]
         right = answers == images.labels[: len(answers)]
         if images.name != VALIDATION:
-            yield _counted(name, SETS[images.name], images.name, right, answers)
+            yield _counted(name, images.part, images.name, right, answers)
             continue
         shown = config.clean_images or len(images)
         if "clean" in measured(config):
@@ -179,9 +170,10 @@ def _channels(name: str, found: Profile, config: Config) -> Iterator[dict[str, A
     accuracies = list(found.accuracies(name, "critical-band").values())
     if not accuracies:
         return
-    matrix = critical_band.accuracy_matrix(jnp.asarray(accuracies, jnp.float32))
+    absolute = critical_band.accuracy_matrix(jnp.asarray(accuracies, jnp.float32))
     lowest = float(critical_band.labels(config.size)[0])
     for relative in (True, False):
+        matrix = absolute - config.chance if relative else absolute
         for smooth in (False, True):
             steps = critical_band.thresholds(matrix, relative=relative, smooth=smooth)
             written = [f"{step:.3f}" if smooth else f"{step:.0f}" for step in steps]
@@ -251,8 +243,8 @@ def _columns(
         row[column_of(attack_name(config))] = 100 * share
     for condition, share in found.accuracies(name, "spectral").items():
         kind, cut = condition.split()
-        reference = clean[CHANGED_ONES]
-        ratio = share / reference if reference > 0 else float("nan")
+        reference = clean[CHANGED_ONES] - config.chance
+        ratio = (share - config.chance) / reference if reference > 0 else float("nan")
         row[f"metric/bandpass/{BANDPASS[kind]}/{cut}"] = ratio
     for channel in channels:
         if channel["model"] == name and not channel["smooth"]:

@@ -1,0 +1,73 @@
+"""Two random views of an image, as contrastive learning compares them.
+
+Those of SimCLR on CIFAR-10 (Chen et al., ICML 2020, appendix B.9): a random part of the
+image, its mirror image half of the time, other colours, at times none; no blur.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxbias.arrays import RandomKey
+from jaxbias.data import augmentation
+
+Image = Float[Array, "height width channel"]
+
+AREA = (0.08, 1.0)
+"""Least and largest share of the image that is seen."""
+
+STRENGTH = 0.5
+"""Of the colours' change."""
+
+JITTERED, GREYED = 0.8, 0.2
+"""How often colours change, and how often there are none."""
+
+
+def view(
+    key: RandomKey,
+    image: Image,
+    *,
+    area: tuple[float, float] = AREA,
+    strength: float = STRENGTH,
+) -> Image:
+    """One view of an image.
+
+    Args:
+        key: Of everything that is drawn.
+        image: On the scale 0 to 1, square, three channels.
+        area: See `AREA`.
+        strength: Brightness, contrast and saturation change by factors within 0.8 of this
+            of 1, hue by 0.2 of this in turns; 0 leaves colours, and never takes them off.
+    """
+    crop, flip, which, colours, off = jax.random.split(key, 5)
+    seen = augmentation.random_resized_crop(crop, image[None], len(image), area=area)
+    seen = augmentation.random_flip(flip, seen)
+    if strength:
+        wide = dict.fromkeys(("brightness_range", "contrast_range"), 0.8 * strength)
+        other = augmentation.colour_jitter(
+            *(colours, seen),
+            **wide,
+            saturation_range=0.8 * strength,
+            hue_range=0.2 * strength,
+        )
+        seen = jnp.where(jax.random.bernoulli(which, JITTERED), other, seen)
+        bare = jax.random.bernoulli(off, GREYED)
+        seen = jnp.where(bare, augmentation.grey(seen), seen)
+    return seen[0]
+
+
+def pair(
+    key: RandomKey,
+    image: Image,
+    *,
+    area: tuple[float, float] = AREA,
+    strength: float = STRENGTH,
+) -> Float[Array, "height width channels"]:
+    """Two views of an image, drawn apart, stacked on channels; see `view`."""
+    both = [view(own, image, area=area, strength=strength) for own in _two(key)]
+    return jnp.concatenate(both, axis=-1)
+
+
+def _two(key: RandomKey) -> list[RandomKey]:
+    first, second = jax.random.split(key)
+    return [first, second]
