@@ -138,9 +138,8 @@ def _against_attacks(what: str, sign: int) -> Callable[[Evidence], Judgement]:
         groups = _strongest(evidence), _others(evidence)
         trained, others = (_mean(evidence, values, names) for names in groups)
         # Networks are shown the same images: their errors add up at most to this.
-        error = _error(evidence, what) * np.sqrt(
-            sum(1 / len(names) for names in groups)
-        )
+        several = sum(1 / len(names) for names in groups)
+        error = _error(evidence, what) * float(np.sqrt(several))
         words = f"{trained:.3g} against {others:.3g} (s.e. {error:.2g})"
         return held(sign * (trained - others) > ERRORS * error, words)
 
