@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import whole_runs
@@ -23,6 +24,7 @@ from jaxbias.studies.imagenet_biases.probe.profile import CHANGED_ONES, Profile
 from jaxbias.studies.imagenet_biases.small_world import (
     evidence,
     experiment,
+    figures,
     published,
     stimuli,
     training,
@@ -400,6 +402,15 @@ def test_correlations_are_of_means_over_seeds():
     )
     subsets = {row for row in found.statistics.cells["subset"].tolist()}
     assert subsets == {"Total", "AT", "Other"}
+
+
+def test_every_seed_is_drawn():
+    found, _ = judged(some_results())
+    drawn = figures.networks(found)
+    panel = drawn.axes[0]
+    # The means, and both seeds of each.
+    assert [len(dots.get_offsets()) for dots in panel.collections[1:]] == [17] * 3
+    plt.close(drawn)
 
 
 def test_verdicts_follow_the_numbers():

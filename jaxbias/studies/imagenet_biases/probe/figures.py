@@ -43,7 +43,7 @@ def channel(found: Profile, config: Config) -> Figure:
     fig, axes = plt.subplots(figsize=(5, 3.6), layout="constrained")
     for row, colour in zip(rows, shades(len(rows)), strict=True):
         draw_channel(axes, found, int(row), config.size, color=colour)
-    axes.set_ylabel("threshold, halvings of SD 0.16")
+    axes.set_ylabel("threshold, halvings of the largest SD")
     if axes.lines:
         axes.legend(frameon=False, fontsize=7)
     return fig

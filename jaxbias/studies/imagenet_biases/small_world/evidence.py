@@ -1,6 +1,6 @@
 """Measure the networks of a small world, and bring them into the published table's form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -268,16 +268,3 @@ def gathered(
     )
     photographs = tuple(classes) == CIFAR10_CLASSES
     return Evidence(results, profile, statistics, config, photographs)
-
-
-STAND_INS: Mapping[str, str] = {
-    "test": "validation images (for ImageNet)",
-    "hard": "those that another baseline gets wrong (ImageNet-A)",
-    "corrupted": "19 corruptions (ImageNet-C), constants of CIFAR-10-C",
-    "corrupted-bar": "10 corruptions of ImageNet-C-bar",
-    "posters": "few colours, little detail (ImageNet-R)",
-    "lines": "edges alone (ImageNet-Sketch)",
-    "stylised": "in the style of a training image (stylised ImageNet)",
-    "conflict": "the shape of one class, the texture of another (cue conflict)",
-}
-"""What each set is, and for what it stands."""

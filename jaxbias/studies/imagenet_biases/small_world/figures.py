@@ -1,5 +1,6 @@
 """Figures of a small world: its networks, its stimuli, and those of the published table."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,15 +13,22 @@ from jaxbias.plotting import save_figures
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.imagenet_biases.correlations import figures as correlations
 from jaxbias.studies.imagenet_biases.probe.figures import draw_channel
-from jaxbias.studies.imagenet_biases.small_world.evidence import (
-    STAND_INS,
-    Evidence,
-)
+from jaxbias.studies.imagenet_biases.small_world.evidence import Evidence, table_of
 from jaxbias.studies.imagenet_biases.small_world.stimuli import World
 from jaxbias.studies.imagenet_biases.trials import figures as trials
 
 EXAMPLES = 10
 """Images of each set that are shown."""
+
+STAND_INS: Mapping[str, str] = {
+    "test": "validation images (for ImageNet)",
+    "hard": "those that another baseline gets wrong (ImageNet-A)",
+    "posters": "few colours, little detail (ImageNet-R)",
+    "lines": "edges alone (ImageNet-Sketch)",
+    "stylised": "in the style of a training image (stylised ImageNet)",
+    "conflict": "the shape of one class, the texture of another (cue conflict)",
+}
+"""What each set is, and for what it stands."""
 
 
 def _labels(category: str) -> str:
@@ -28,10 +36,16 @@ def _labels(category: str) -> str:
 
 
 def networks(found: Evidence) -> Figure:
-    """Every network's biases and group scores: a dot for each seed, a line at the mean."""
+    """Every network's biases and group scores: means over seeds, and each faintly."""
     table, results = found.statistics.table, found.results
     colours = correlations.colours(table)
     panels = {**table.biases, **table.groups}
+    seeds = [
+        table_of(
+            {k: v[results["seed"] == seed] for k, v in results.items()}, found.config
+        )
+        for seed in np.unique(results["seed"])
+    ]
     order = np.arange(len(table.models))[::-1]
     fig, axes = plt.subplots(
         *(1, len(panels)),
@@ -44,6 +58,10 @@ def networks(found: Evidence) -> Figure:
     for panel, (name, values) in zip(axes[0], panels.items(), strict=True):
         panel.hlines(order, values.min(), values, color=own, lw=1, alpha=0.35)
         panel.scatter(values, order, color=own, s=22, zorder=3)
+        for each in seeds if len(seeds) > 1 else []:
+            one = (each.biases | each.groups).get(name)
+            if one is not None:
+                panel.scatter(one, order, color=own, s=8, alpha=0.5, lw=0)
         if name == "shape":
             for place, model in zip(order, table.models, strict=True):
                 for row in np.flatnonzero(results["network"] == model):
@@ -93,7 +111,7 @@ def channels(found: Evidence) -> Figure:
                 )
         axes.set_title(_labels(category), fontsize=8)
         axes.set_xlabel("noise (cycles / image)", fontsize=7)
-    panels[0, 0].set_ylabel("threshold, halvings of SD 0.16", fontsize=8)
+    panels[0, 0].set_ylabel("threshold, halvings of the largest SD", fontsize=8)
     return fig
 
 
@@ -108,7 +126,7 @@ def stimuli(world: World) -> Figure:
     )
     engine = fig.get_layout_engine()
     if engine is not None:
-        engine.set(h_pad=0.1)  # type: ignore[call-arg]
+        engine.set(h_pad=0.1, rect=(0, 0, 1, 0.98))  # type: ignore[call-arg]
     names = {"imagenet": "test"}
     for row, images in zip(panels, sets, strict=True):
         count = min(EXAMPLES, len(images))

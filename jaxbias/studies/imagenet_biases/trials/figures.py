@@ -57,23 +57,26 @@ def by_category(evidence: Evidence) -> Figure:
     single = [name for name, kind in kinds.items() if kind == "person"]
     pools = [name for name, kind in kinds.items() if kind == POOLED]
     shown = {name: (PEOPLE, "D") for name in pools or single} | _shades(evidence)
-    means = np.nan_to_num(np.stack([_of(evidence, name) for name in shown]), nan=0.5)
-    order = np.argsort(means.mean(axis=0), kind="stable")
+    shares = np.stack([_of(evidence, name) for name in shown])
+    order = np.argsort(np.nan_to_num(shares, nan=0.5).mean(axis=0), kind="stable")
+    # Networks may have classes of some categories alone.
+    order = order[np.isfinite(shares).any(axis=0)[order]]
+    places = np.arange(len(order))
     fig, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     for name in single if pools else []:
         axes.plot(
-            *(_of(evidence, name)[order], np.arange(16)),
+            *(_of(evidence, name)[order], places),
             **{"marker": "D", "ls": "", "ms": 3, "color": PEOPLE, "alpha": 0.25},
             label="each person" if name == single[0] else None,
         )
     for name, (colour, mark) in shown.items():
         axes.axvline(whole[name], color=colour, lw=1, alpha=0.7)
         axes.plot(
-            *(_of(evidence, name)[order], np.arange(16), mark),
+            *(_of(evidence, name)[order], places, mark),
             **{"color": colour, "ms": 6, "mew": 0.4, "mec": "white"},
             label=f"{_label(name)} ({whole[name]:.2f})",
         )
-    axes.set_yticks(range(16), [CATEGORIES[place] for place in order])
+    axes.set_yticks(places, [CATEGORIES[place] for place in order])
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="y", lw=0.3)
     axes.set_xlabel("share of decisions by shape")
