@@ -473,6 +473,11 @@ def test_shape_bias_is_counted_and_resampled(pictures):
         ({"hold_out": 1.0}, "--hold-out"),
         ({"cue_conflict": "/nowhere"}, "--cue-conflict"),
         ({"size": 8}, "--size"),
+        (
+            {"size": 36, "networks": (*TINY.networks, "patch_shuffle")},
+            "--size 36: patch",
+        ),
+        ({"batch": 61}, "--batch: 61, but there are 60"),
     ],
 )
 def test_what_cannot_be_run_is_refused(changes, words, config):

@@ -18,6 +18,7 @@ back, 2.5e18 operations: about 7 hours of a GPU that does 1e14 a second of these
 none was at hand).
 """
 
+from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.imagenet_biases.small_world.config import (
     PRESETS,
@@ -32,7 +33,7 @@ __all__ = ["PRESETS", "Config", "check", "check_values", "run", "show"]
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
-    from jaxbias.files import UsageError
+    from jaxbias.data import transforms
     from jaxbias.models import catalogue
     from jaxbias.studies.imagenet_biases.small_world import evidence, stimuli
 
@@ -41,13 +42,23 @@ def check(config: Config) -> None:
         catalogue.entry(config.model)
     except catalogue.UnknownModelError as error:
         raise UsageError(f"--model: {error}") from error
+    for name in config.networks:
+        try:
+            transforms.transform(ZOO[name].change or "none", config.size)
+        except ValueError as error:
+            raise UsageError(f"--size {config.size}: {name}: {error}") from error
     training, _ = stimuli.opened(config)
+    if len(training) < config.batch:
+        raise UsageError(
+            f"--batch: {config.batch}, but there are {len(training)} training images"
+        )
     evidence.official_sets(config, len(training.source.classes))
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Train, measure, correlate, judge and draw; resumes what is already there."""
     from jaxbias import devices
+    from jaxbias.data.archives import SourceError
     from jaxbias.studies.imagenet_biases.small_world import (
         evidence,
         figures,
@@ -55,6 +66,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         stimuli,
         training,
     )
+    from jaxbias.training.checkpoints import CheckpointError
 
     with reporter.status(f"reading {config.data}"):
         first, second = stimuli.opened(config)
@@ -65,7 +77,10 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     names = (training.REFERENCE, *in_order(config.networks))
     for number, name in enumerate(names, 1):
         reporter.say(f"{number} of {len(names)}: {name}")
-        weights[name] = training.trained(name, sets, config, directory, reporter)
+        try:
+            weights[name] = training.trained(name, sets, config, directory, reporter)
+        except (SourceError, CheckpointError) as error:
+            raise UsageError(str(error)) from error
     if not devices.is_writer():
         return
     with reporter.status("making the stimuli"):
