@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 from jaxtyping import install_import_hook
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 # Shape annotations are checked at every call, in tests alone.
 install_import_hook("jaxbias", "beartype.beartype")
@@ -34,6 +35,11 @@ CACHE = Path(tempfile.gettempdir()) / f"jaxbias-tests-{os.getuid()}"
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+# Half of drawing a figure is the search for margins, which no test looks at. Commands in
+# processes of their own do it.
+ConstrainedLayoutEngine.execute = lambda self, fig: None
 
 
 @pytest.fixture

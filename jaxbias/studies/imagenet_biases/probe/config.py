@@ -121,7 +121,7 @@ class Config:
 
 
 PRESETS: Mapping[str, Config] = {
-    "smoke": replace(Config(), images=4, clean_images=32, batch=8, pgd_steps=5),
+    "smoke": replace(Config(), images=2, clean_images=16, batch=2, pgd_steps=2),
     "quick": Config(),
     "paper": replace(Config(), images=0, resamples=10_000),
 }

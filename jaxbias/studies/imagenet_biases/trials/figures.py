@@ -60,7 +60,8 @@ def by_category(evidence: Evidence) -> Figure:
     shares = np.stack([_of(evidence, name) for name in shown])
     order = np.argsort(np.nan_to_num(shares, nan=0.5).mean(axis=0), kind="stable")
     # Networks may have classes of some categories alone.
-    order = order[np.isfinite(shares).any(axis=0)[order]]
+    known = np.any(np.isfinite(shares), axis=0)
+    order = np.asarray([place for place in order if known[place]])
     places = np.arange(len(order))
     fig, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     for name in single if pools else []:
