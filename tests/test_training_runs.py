@@ -23,7 +23,7 @@ import jaxbias.cli
 from jaxbias.files import read_metrics
 from jaxbias.training import checkpoints
 
-EPOCHS = 8
+EPOCHS = 5
 STEPS = EPOCHS * 20
 SETTINGS = {"study": "train", "networks": EPOCHS}
 
