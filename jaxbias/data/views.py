@@ -43,11 +43,12 @@ def view(
     seen = augmentation.random_resized_crop(crop, image[None], len(image), area=area)
     seen = augmentation.random_flip(flip, seen)
     if strength:
-        wide = dict.fromkeys(("brightness_range", "contrast_range"), 0.8 * strength)
+        factors = 0.8 * strength
         other = augmentation.colour_jitter(
             *(colours, seen),
-            **wide,
-            saturation_range=0.8 * strength,
+            brightness_range=factors,
+            contrast_range=factors,
+            saturation_range=factors,
             hue_range=0.2 * strength,
         )
         seen = jnp.where(jax.random.bernoulli(which, JITTERED), other, seen)
@@ -64,10 +65,6 @@ def pair(
     strength: float = STRENGTH,
 ) -> Float[Array, "height width channels"]:
     """Two views of an image, drawn apart, stacked on channels; see `view`."""
-    both = [view(own, image, area=area, strength=strength) for own in _two(key)]
+    keys = jax.random.split(key)
+    both = [view(own, image, area=area, strength=strength) for own in keys]
     return jnp.concatenate(both, axis=-1)
-
-
-def _two(key: RandomKey) -> list[RandomKey]:
-    first, second = jax.random.split(key)
-    return [first, second]

@@ -1,6 +1,6 @@
 """Everything that is computed of a table, and what the ledger and figures ask of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,8 +23,8 @@ class Evidence:
     cells: Columns
     pairs: Columns
     predictions: Columns
-    denominators: Columns
-    effects: Columns
+    denominators: Columns = field(default_factory=dict)
+    effects: Columns = field(default_factory=dict)
 
     def value(
         self, bias: str, target: str, subset: str = "Total"
@@ -54,15 +54,18 @@ class Evidence:
             raise MissingError(f"not the published models: {counts['Total']} of them")
 
 
-def gathered(table: Table, config: Config) -> Evidence:
-    """Compute every table of a run."""
+def gathered(table: Table, config: Config, *, audited: bool = True) -> Evidence:
+    """Compute every table of a run; the audit is of the published columns alone."""
     intervals = analysis.drawn(table, config)
+    audits: dict[str, Columns] = {}
+    if audited:
+        audits["denominators"] = audit.denominators(table)
+        audits["effects"] = audit.effects(table, config.significance)
     return Evidence(
         table=table,
         config=config,
         cells=analysis.cells(table, intervals),
         pairs=analysis.pairs(table, intervals),
         predictions=prediction.predictions(table),
-        denominators=audit.denominators(table),
-        effects=audit.effects(table, config.significance),
+        **audits,
     )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,6 @@ from jaxbias.models import catalogue
 from jaxbias.numerics.bootstrap import interval
 from jaxbias.probes import shape_bias
 from jaxbias.runs import RunDirectory
-from jaxbias.studies.imagenet_biases.correlations import analysis, prediction
 from jaxbias.studies.imagenet_biases.correlations import evidence as correlations
 from jaxbias.studies.imagenet_biases.correlations.config import Config as Statistics
 from jaxbias.studies.imagenet_biases.correlations.table import Table, column_of
@@ -255,16 +253,6 @@ def gathered(
         permutations=config.permutations,
         seed=config.seed,
     )
-    drawn = analysis.drawn(table, asked)
-    # The audit is of the published columns, which these are not.
-    empty: dict[str, Any] = {"denominators": {}, "effects": {}}
-    statistics = correlations.Evidence(
-        table=table,
-        config=asked,
-        cells=analysis.cells(table, drawn),
-        pairs=analysis.pairs(table, drawn),
-        predictions=prediction.predictions(table),
-        **empty,
-    )
+    statistics = correlations.gathered(table, asked, audited=False)
     photographs = tuple(classes) == CIFAR10_CLASSES
     return Evidence(results, profile, statistics, config, photographs)

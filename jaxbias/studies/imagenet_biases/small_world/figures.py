@@ -7,13 +7,18 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from jaxbias.plotting import save_figures
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.imagenet_biases.correlations import figures as correlations
 from jaxbias.studies.imagenet_biases.probe.figures import draw_channel
-from jaxbias.studies.imagenet_biases.small_world.evidence import Evidence, table_of
+from jaxbias.studies.imagenet_biases.small_world.evidence import (
+    RENAMED,
+    Evidence,
+    table_of,
+)
 from jaxbias.studies.imagenet_biases.small_world.stimuli import World
 from jaxbias.studies.imagenet_biases.trials import figures as trials
 
@@ -121,13 +126,11 @@ def stimuli(world: World) -> Figure:
     fig, panels = plt.subplots(
         *(len(sets), EXAMPLES),
         figsize=(0.85 * EXAMPLES, 1.12 * len(sets)),
-        layout="constrained",
+        layout=ConstrainedLayoutEngine(h_pad=0.1),
         squeeze=False,
     )
-    engine = fig.get_layout_engine()
-    if engine is not None:
-        engine.set(h_pad=0.1, rect=(0, 0, 1, 0.98))  # type: ignore[call-arg]
-    names = {"imagenet": "test"}
+    # Keeps room above the first row, whose words take part in no layout.
+    fig.suptitle(" ", fontsize=7)
     for row, images in zip(panels, sets, strict=True):
         count = min(EXAMPLES, len(images))
         shown = images.pixels(0, count)
@@ -135,7 +138,7 @@ def stimuli(world: World) -> Figure:
             axes.axis("off")
         for axes, pixels in zip(row, shown, strict=False):
             axes.imshow(pixels)
-        name = names.get(images.name, images.name)
+        name = RENAMED.get(images.name, images.name)
         words = f"{name}: {STAND_INS[name]}"
         # Wider than its panel, which must not grow with it.
         place = {"transform": row[0].transAxes, "fontsize": 7}

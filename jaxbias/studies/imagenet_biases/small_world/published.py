@@ -30,10 +30,9 @@ CLASSES = len(CIFAR10_CLASSES)
 STANDARD = ("baseline", "training_recipes")
 """Categories of networks that are trained on images as they are."""
 
-MOST = 1.0
+LEAST = 1.0
 """Radius of l-infinity, in levels of 255, from which training counts as adversarial here:
 smaller ones are nearly none."""
-
 
 ERRORS = 2.0
 """Standard errors by which values must differ."""
@@ -80,7 +79,7 @@ def _strongest(evidence: Evidence) -> list[str]:
     found = []
     for name in evidence.statistics.table.models:
         attack = ZOO[name].attack
-        if attack is not None and attack[0] == "linf" and attack[1] * 255 >= MOST:
+        if attack is not None and attack[0] == "linf" and attack[1] * 255 >= LEAST:
             found.append(name)
     if not found:
         raise MissingError(f"no network of {ADVERSARIAL} in l-infinity")

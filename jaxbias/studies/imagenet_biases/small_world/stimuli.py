@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxbias.data import sources, transforms
 from jaxbias.data.archives import ImageSet as Arrays
@@ -19,11 +18,13 @@ from jaxbias.files import UsageError
 from jaxbias.numerics.statistics import evenly
 from jaxbias.probes.shape_bias import Sources
 from jaxbias.studies.imagenet_biases.probe.images import VALIDATION, ImageSet
+from jaxbias.studies.imagenet_biases.probe.parts import padded
 from jaxbias.studies.imagenet_biases.small_world.config import Config
 from jaxbias.studies.imagenet_biases.small_world.training import Sets
 from jaxbias.training import fit
 from jaxbias.training.fit import Prepared
 from jaxbias.training.recipes import Running
+from jaxbias.training.steps import Images, Pixels, as_floats
 
 HARD, POSTERS, LINES, STYLISED, CONFLICT = (
     *("hard", "posters", "lines", "stylised", "conflict"),
@@ -47,8 +48,9 @@ FEWEST = 2
 """Classes, or validation images of each, without which nothing is in conflict."""
 
 
+@lru_cache(maxsize=1)
 def opened(config: Config) -> tuple[Prepared, Prepared]:
-    """Training and validation images, in memory.
+    """Training and validation images, in memory; read once where a run is checked first.
 
     Raises:
         UsageError: Naming the option, if they cannot be used.
@@ -86,26 +88,23 @@ def opened(config: Config) -> tuple[Prepared, Prepared]:
 
 
 @jax.jit
-def _stylised(
-    contents: Float[Array, "image side side 3"],
-    styles: Float[Array, "image side side 3"],
-) -> Array:
-    made = jax.vmap(stylised)(contents, styles)
-    return jnp.round(made * 255).astype(jnp.uint8)
+def _stylised(contents: Pixels, styles: Pixels) -> Pixels:
+    made = jax.vmap(stylised)(as_floats(contents), as_floats(styles))
+    return _levels(made)
+
+
+def _levels(images: Images) -> Pixels:
+    return jnp.round(images * 255).astype(jnp.uint8)
 
 
 def restyled(contents: np.ndarray, styles: np.ndarray) -> np.ndarray:
     """Each image in the style of another; uint8, (image, side, side, 3)."""
     found = []
     for start in range(0, len(contents), AT_ONCE):
-        parts = [x[start : start + AT_ONCE] for x in (contents, styles)]
-        count = len(parts[0])
+        both = [x[start : start + AT_ONCE] for x in (contents, styles)]
         # Filled up, so that one program serves all.
-        filled = [
-            np.concatenate([x, np.repeat(x[:1], AT_ONCE - count, 0)]) for x in parts
-        ]
-        floats = (jnp.asarray(x, jnp.float32) / 255 for x in filled)
-        found.append(np.asarray(_stylised(*floats))[:count])
+        made = _stylised(*map(jnp.asarray, padded(both, AT_ONCE)))
+        found.append(np.asarray(made)[: len(both[0])])
     return np.concatenate(found)
 
 
@@ -212,16 +211,17 @@ def posters(pixels: np.ndarray) -> np.ndarray:
     blur = jnp.asarray(
         gaussian_matrices(side, np.asarray([side / BLUR]))[0], jnp.float32
     )
-    floats = jnp.asarray(pixels, jnp.float32) / 255
-    soft = jax.vmap(lambda image: separable(image, blur, blur))(floats)
+    soft = jax.vmap(lambda image: separable(image, blur, blur))(
+        as_floats(jnp.asarray(pixels))
+    )
     steps = jnp.round(jnp.clip(soft, 0, 1) * (LEVELS - 1)) / (LEVELS - 1)
-    return np.asarray(jnp.round(steps * 255).astype(jnp.uint8))
+    return np.asarray(_levels(steps))
 
 
 def lines(pixels: np.ndarray) -> np.ndarray:
     """Edges in black on white, in place of sketches."""
-    found = transforms.canny(jnp.asarray(pixels, jnp.float32) / 255)
-    return np.asarray(jnp.round((1 - found) * 255).astype(jnp.uint8))
+    found = transforms.canny(as_floats(jnp.asarray(pixels)))
+    return np.asarray(_levels(1 - found))
 
 
 @dataclass(frozen=True)

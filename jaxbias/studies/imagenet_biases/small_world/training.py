@@ -15,7 +15,7 @@ from jaxbias.arrays import Params, RandomKey
 from jaxbias.data import transforms, views
 from jaxbias.files import UsageError
 from jaxbias.models import catalogue
-from jaxbias.models.contrastive import Contrastive
+from jaxbias.models.contrastive import NETWORK, Contrastive
 from jaxbias.numerics.statistics import evenly
 from jaxbias.probes import adversarial, linear
 from jaxbias.probes.features import extract
@@ -37,7 +37,7 @@ LABELLED = 10_000
 """Images that the classifier on contrastive features is fitted to, at most."""
 
 PIECE = 500
-"""Images whose features are computed at once."""
+"""Images whose features, or answers, are computed at once."""
 
 REFERENCE = "reference"
 """A baseline of another seed, which says which images are hard."""
@@ -281,7 +281,7 @@ def _contrastive(
 
 def _with_classifier(variables: Params, training: Prepared, model: str) -> Params:
     """The network within a contrastive one, its classifier fitted to frozen features."""
-    inner = {kind: dict(tree["network"]) for kind, tree in variables.items()}
+    inner = {kind: dict(tree[NETWORK]) for kind, tree in variables.items()}
     entry, classes = catalogue.entry(model), len(training.source.classes)
     network = entry.make(classes, jnp.float32)
 
@@ -325,16 +325,13 @@ def answerer(
     network = entry.make(classes, jnp.float32)
     own = jax.tree.map(lambda leaf: leaf[0], stacked([weights]))
 
-    @jax.jit
-    def answer(pixels: steps.Pixels) -> Array:
-        return network.apply(own, _normalised(entry, pixels))[0].argmax(-1)
+    def logits(weights: Params, pixels: steps.Pixels, index: Array) -> dict[str, Array]:
+        del index
+        found: Any = network.apply(weights, _normalised(entry, pixels))
+        return {"logits": found[0]}
 
-    def of_all(pixels: np.ndarray) -> np.ndarray:
-        found = []
-        for start in range(0, len(pixels), PIECE):
-            part = pixels[start : start + PIECE]
-            filled = np.concatenate([part, np.repeat(part[:1], PIECE - len(part), 0)])
-            found.append(np.asarray(answer(filled))[: len(part)])
-        return np.concatenate(found)
+    def answer(pixels: np.ndarray) -> np.ndarray:
+        batches = (pixels[i : i + PIECE] for i in range(0, len(pixels), PIECE))
+        return extract(logits, own, batches, layer="logits").argmax(axis=1)
 
-    return of_all
+    return answer

@@ -61,7 +61,7 @@ def by_category(evidence: Evidence) -> Figure:
     order = np.argsort(np.nan_to_num(shares, nan=0.5).mean(axis=0), kind="stable")
     # Networks may have classes of some categories alone.
     known = np.any(np.isfinite(shares), axis=0)
-    order = np.asarray([place for place in order if known[place]])
+    order = order[known[order]]
     places = np.arange(len(order))
     fig, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     for name in single if pools else []:
