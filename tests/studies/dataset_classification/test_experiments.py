@@ -89,27 +89,6 @@ def test_name_that_dataset(sources, tmp_path):
     module_of("name-that-dataset").show(directory, Reporter(quiet=True))
 
 
-@pytest.mark.usefixtures("unaudited")
-def test_a_cut_run_goes_on_with_the_case_that_it_was_in(sources, tmp_path, monkeypatch):
-    config = config_of("pseudo-datasets", sources, images=(10, 20))
-    whole = run("pseudo-datasets", config, tmp_path / "whole")
-    trained, count = cases._trained, []
-
-    def cut(*args):
-        count.append(args[0].name)
-        if len(count) == 2:
-            raise KeyboardInterrupt
-        return trained(*args)
-
-    monkeypatch.setattr(cases, "_trained", cut)
-    with pytest.raises(KeyboardInterrupt):
-        run("pseudo-datasets", config, tmp_path / "cut")
-    again = run("pseudo-datasets", config, tmp_path / "cut")
-    assert count == ["10-none", "20-none", "20-none"]
-    for name in ("results.parquet", "verdicts.json"):
-        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
-
-
 def made_up(case: Case, pool, config, directory, reporter, baseline, measure):
     """An outcome without a training: whatever, but of the right shapes."""
     training, validation = pool.pick(case.split)
@@ -130,6 +109,28 @@ def made_up(case: Case, pool, config, directory, reporter, baseline, measure):
         columns[f"{name}_predicted"] = rng.integers(0, 2, (seeds, len(labels)))
         columns[f"{name}_losses"] = rng.random((seeds, len(labels)))
     return columns
+
+
+@pytest.mark.usefixtures("unaudited")
+def test_a_cut_run_goes_on_with_the_case_that_it_was_in(sources, tmp_path, monkeypatch):
+    config = config_of("pseudo-datasets", sources, images=(10, 20))
+    monkeypatch.setattr(cases, "_trained", made_up)
+    whole = run("pseudo-datasets", config, tmp_path / "whole")
+    count = []
+
+    def cut(*args):
+        count.append(args[0].name)
+        if len(count) == 2:
+            raise KeyboardInterrupt
+        return made_up(*args)
+
+    monkeypatch.setattr(cases, "_trained", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run("pseudo-datasets", config, tmp_path / "cut")
+    again = run("pseudo-datasets", config, tmp_path / "cut")
+    assert count == ["10-none", "20-none", "20-none"]
+    for name in ("results.parquet", "verdicts.json"):
+        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
 
 
 TRAINED = [name for name in EXPERIMENTS if name not in ("cross-dataset",)]
