@@ -16,6 +16,9 @@ Losses = Float[Array, " image"]
 Right = Bool[Array, " image"] | Float[Array, " image"]
 """Whether an image is right, or how much so; NaN where there is no such thing."""
 
+Projections = Float[Array, "image view width"]
+"""Of two views of each image."""
+
 Score = Callable[[Any, Mapping[str, Array], Targets], tuple[Losses, Right]]
 """From a network's output, its named intermediates and the targets."""
 
@@ -70,25 +73,73 @@ def contrast(temperature: float) -> Objective:
     """
 
     def score(
-        projections: Float[Array, "image view width"],
+        projections: Projections, found: Mapping[str, Array], targets: Targets
+    ) -> tuple[Losses, Right]:
+        del found, targets
+        own = jnp.arange(2 * len(projections)) ^ 1
+        others = _cosines(projections) / temperature
+        losses = jax.nn.logsumexp(others, axis=1) - others[jnp.arange(len(own)), own]
+        right = (others.argmax(1) == own).astype(jnp.float32)
+        return _of_images(losses), _of_images(right)
+
+    return Objective(score=score)
+
+
+def supervised_contrast(temperature: float) -> Objective:
+    """SupCon: tell the views of a class from all others (Khosla et al. 2020, eq. 2).
+
+    Args:
+        temperature: What cosines are divided by.
+
+    Returns:
+        As `contrast`, where right is a most similar other view of the same class.
+    """
+
+    def score(
+        projections: Projections, found: Mapping[str, Array], targets: Targets
+    ) -> tuple[Losses, Right]:
+        del found
+        others = _cosines(projections) / temperature
+        classes = jnp.repeat(targets.argmax(-1), 2)
+        same = classes[:, None] == classes[None]
+        same &= ~jnp.eye(len(classes), dtype=bool)
+        # An image's other view is one of them, so that there is one at least.
+        each = jnp.where(same, others, 0.0).sum(1) / same.sum(1)
+        losses = jax.nn.logsumexp(others, axis=1) - each
+        right = same[jnp.arange(len(same)), others.argmax(1)].astype(jnp.float32)
+        return _of_images(losses), _of_images(right)
+
+    return Objective(score=score)
+
+
+def match(temperature: float) -> Objective:
+    """Tell the program that made an image from all others, by cosines; see `Matched`.
+
+    InfoNCE from the image's side with every program a candidate, in place of those of the
+    batch (CLIP; Radford et al. 2021).
+    """
+
+    def score(
+        cosines: Float[Array, "image class"],
         found: Mapping[str, Array],
         targets: Targets,
     ) -> tuple[Losses, Right]:
-        del found, targets
-        lengths = jnp.linalg.norm(projections, axis=-1, keepdims=True)
-        # The views of an image follow each other.
-        views = (projections / jnp.maximum(lengths, 1e-6)).reshape(
-            -1, projections.shape[-1]
-        )
-        count = len(views)
-        cosines = jnp.dot(views, views.T, precision="highest")
-        others = jnp.where(jnp.eye(count, dtype=bool), -jnp.inf, cosines / temperature)
-        own = jnp.arange(count) ^ 1
-        losses = jax.nn.logsumexp(others, axis=1) - others[jnp.arange(count), own]
-        right = (others.argmax(1) == own).astype(jnp.float32)
-        return losses.reshape(-1, 2).mean(1), right.reshape(-1, 2).mean(1)
+        return classify(cosines / temperature, found, targets)
 
     return Objective(score=score)
+
+
+def _cosines(projections: Projections) -> Float[Array, "one other"]:
+    """Of all views with one another, those of an image in a row; -inf with itself."""
+    lengths = jnp.linalg.norm(projections, axis=-1, keepdims=True)
+    views = projections / jnp.maximum(lengths, 1e-6)
+    views = views.reshape(-1, projections.shape[-1])
+    cosines = jnp.dot(views, views.T, precision="highest")
+    return jnp.where(jnp.eye(len(views), dtype=bool), -jnp.inf, cosines)
+
+
+def _of_images(values: Float[Array, " one"]) -> Float[Array, " image"]:
+    return values.reshape(-1, 2).mean(1)
 
 
 CLASSIFICATION = Objective(score=classify)

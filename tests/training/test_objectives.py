@@ -28,6 +28,8 @@ from jaxbias.training.objectives import (
     Objective,
     classify,
     contrast,
+    match,
+    supervised_contrast,
 )
 from jaxbias.training.recipes import RECIPES, Running
 from jaxbias.training.steps import Task
@@ -284,3 +286,40 @@ def test_contrast_is_cross_entropy_over_all_other_views():
         np.testing.assert_allclose(losses[image], np.mean(each), rtol=1e-5)
         assert right[image] == np.mean(hits)
     assert 0 < right.mean() < 1, "nothing to tell apart"
+
+
+def test_supervised_contrast_averages_over_the_views_of_a_class():
+    rng = np.random.default_rng(1)
+    labels = np.asarray([0, 1, 0, 2, 0])
+    projections = rng.normal(size=(5, 2, 7)).astype(np.float32)
+    projections += 1.5 * np.eye(7, dtype=np.float32)[labels][:, None]
+    targets = jax.nn.one_hot(labels, 3)
+    score = jax.jit(lambda given: supervised_contrast(0.3).score(given, {}, targets))
+    losses, right = score(jnp.asarray(projections))
+    views = projections.reshape(10, 7).astype(np.float64)
+    views /= np.linalg.norm(views, axis=1, keepdims=True)
+    classes = np.repeat(labels, 2)
+    for image in range(5):
+        each, hits = [], []
+        for place in (2 * image, 2 * image + 1):
+            others = [k for k in range(10) if k != place]
+            cosines = np.asarray([views[place] @ views[k] for k in others])
+            chances = np.exp(cosines / 0.3) / np.exp(cosines / 0.3).sum()
+            own = [i for i, k in enumerate(others) if classes[k] == classes[place]]
+            each.append(-np.log(chances[own]).mean())
+            hits.append(classes[others[cosines.argmax()]] == classes[place])
+        np.testing.assert_allclose(losses[image], np.mean(each), rtol=1e-5)
+        assert right[image] == np.mean(hits)
+    assert 0 < right.mean() < 1, "nothing to tell apart"
+    # With nobody else of its class, an image has its other view alone.
+    plain, _ = contrast(0.3).score(jnp.asarray(projections), {}, targets)
+    np.testing.assert_allclose(losses[jnp.asarray([1, 3])], plain[np.asarray([1, 3])])
+    assert np.isfinite(jax.grad(lambda p: score(p)[0].sum())(projections)).all()
+
+
+def test_a_match_is_cross_entropy_over_programs():
+    cosines = jnp.asarray([[0.5, 0.1], [0.2, 0.9]])
+    losses, right = match(0.1).score(cosines, {}, jnp.eye(2)[jnp.asarray([0, 0])])
+    expected = np.log1p(np.exp([-4.0, 7.0]))
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    assert right.tolist() == [True, False]

@@ -15,7 +15,7 @@ from jaxbias.arrays import Params, RandomKey
 from jaxbias.data import transforms, views
 from jaxbias.files import UsageError
 from jaxbias.models import catalogue
-from jaxbias.models.contrastive import NETWORK, Contrastive
+from jaxbias.models.contrastive import NETWORK
 from jaxbias.numerics.statistics import evenly
 from jaxbias.probes import adversarial, linear
 from jaxbias.probes.features import extract
@@ -23,7 +23,7 @@ from jaxbias.runs import RunDirectory
 from jaxbias.studies.imagenet_biases.small_world.config import Config
 from jaxbias.studies.imagenet_biases.small_world.zoo import ZOO, Network
 from jaxbias.terminal import Reporter
-from jaxbias.training import build, fit, steps
+from jaxbias.training import build, contrastive, fit, steps
 from jaxbias.training.checkpoints import kept_or_made
 from jaxbias.training.fit import Prepared
 from jaxbias.training.objectives import contrast
@@ -176,7 +176,14 @@ def task(
     """The task of a network; `options` are those of `build.task`."""
     entry = catalogue.entry(recipe.model)
     if network.views is not None:
-        return _contrastive(network, recipe, entry, **options)
+        asked = network.views
+        return contrastive.task(
+            recipe,
+            pair=partial(views.pair, area=asked.area, strength=asked.strength),
+            objective=contrast(asked.temperature),
+            entry=entry,
+            **options,
+        )
     if network.frozen:
         entry = replace(entry, fixed=_filters(entry, config.size))
     if start:
@@ -248,35 +255,6 @@ def _changing(network: Network, size: int, before: steps.Augment) -> steps.Augme
         return before(rest, images, targets, seen)
 
     return augment
-
-
-def _contrastive(
-    network: Network, recipe: Recipe, entry: catalogue.Entry, **options: Any
-) -> Task:
-    """Two views of each image, as one entry of twice the channels."""
-    assert network.views is not None
-    asked = network.views
-    pair = jax.vmap(partial(views.pair, area=asked.area, strength=asked.strength))
-
-    def augment(
-        key: RandomKey,
-        images: steps.Images,
-        targets: steps.Targets,
-        seen: steps.Seen,
-    ) -> tuple[Array, Array]:
-        del seen
-        return pair(jax.random.split(key, len(images)), images), targets
-
-    both = replace(
-        entry,
-        make=lambda classes, dtype: Contrastive(
-            entry.make(classes, dtype), dtype=dtype
-        ),
-    )
-    objective = contrast(asked.temperature)
-    made = build.task(recipe, entry=both, objective=objective, **options)
-    mean, sd = made.mean * 2, made.sd * 2
-    return replace(made, mean=mean, sd=sd, augment=augment, view=pair)
 
 
 def _with_classifier(variables: Params, training: Prepared, model: str) -> Params:
