@@ -1,9 +1,9 @@
 """Feeds: what hands batches to the steps of a training, and runs the steps.
 
 A feed runs any number of steps from wherever the state stands. `Resident` has all images
-on the device; `Streamed` takes them from an iterator. Both spread a batch over the devices
-of a mesh, and the numbers that come out do not depend on how many there are, up to the
-order of sums.
+on the device, `Making` makes them there as they are needed, `Streamed` takes them from an
+iterator. All spread a batch over the devices of a mesh, and the numbers that come out do
+not depend on how many there are, up to the order of sums.
 """
 
 from collections import deque
@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Int
 
 from jaxbias.arrays import Array, Key, RandomKey
 from jaxbias.data.archives import ImageSet
@@ -38,6 +39,9 @@ AHEAD = 2
 """Batches that are sent to the device before their turn."""
 
 Metrics = dict[str, Array]
+
+Index = Int[Array, " image"]
+"""Numbers of images."""
 
 Keys = Key[Array, "*seed"]
 """The key of a training, or one for each of its seeds."""
@@ -71,27 +75,31 @@ class Feed(Protocol):
         ...
 
 
-class Resident:
-    """Steps on images that stay on the device."""
+class _Numbered:
+    """Steps on images that are known by their numbers, with nothing from the host."""
 
     def __init__(
         self,
         task: Task,
-        images: ImageSet,
+        picked: Callable[..., steps.Pick],
+        data: tuple[Any, ...],
         key: Keys,
         *,
+        count: int,
         batch: int,
         mesh: Mesh,
         layout: Any = None,
         seeds: SeedAxis = "none",
         one_program: bool | None = None,
     ) -> None:
-        """Bring the images to the devices, whole to each.
+        """Compile nothing yet.
 
         Args:
             task: What is trained.
-            images: The training set.
+            picked: From the data to what gives images by their numbers.
+            data: On the host; brought to the devices, whole to each.
             key: Of the training; with an axis of seeds, one for each.
+            count: Images of an epoch.
             batch: Images of a step.
             mesh: With the axis `IMAGES`, or `SEEDS` where seeds go over devices.
             layout: Of the state over the mesh, from `laid`; None leaves it to XLA.
@@ -103,7 +111,6 @@ class Resident:
         Raises:
             ValueError: If there are fewer images than a batch takes.
         """
-        count = len(images)
         if count < batch:
             raise ValueError(f"{count} images do not fill a batch of {batch}")
         if one_program is None:
@@ -111,22 +118,30 @@ class Resident:
         self._epoch_steps = count // batch
         self._one_program = one_program
         whole = NamedSharding(mesh, P())
-        labels = images.labels.astype(np.int32)
-        self._data = laid_out((np.asarray(images.images), labels), whole)
+        self._data = laid_out(data, whole)
         self._key = key
         lay = _spread(mesh) if seeds != "devices" else lambda given: given
         options = {"batch": batch, "spread": lay}
+
+        def many(state: TrainState, key: RandomKey, *data: Any, **number: Any) -> Any:
+            pick = picked(*data)
+            return steps.consecutive(
+                task, state, pick, key, count=count, **options, **number
+            )
+
+        def one(state: TrainState, key: RandomKey, place: Array, *data: Any) -> Any:
+            return steps.numbered(task, state, picked(*data), key, place, **options)
+
         over = partial(_over_seeds, seeds=seeds, mesh=mesh)
+        last = lambda given: tuple(range(given, given + len(data)))  # noqa: E731
         self._many = jax.jit(
-            over(partial(steps.consecutive, task, **options), shared=(1, 2)),
+            over(many, shared=last(2)),
             static_argnames="steps",
             donate_argnums=0,
             out_shardings=(layout, whole),
         )
         self._one = jax.jit(
-            over(partial(steps.numbered, task, **options), shared=(1, 2)),
-            donate_argnums=0,
-            out_shardings=(layout, whole),
+            over(one, shared=last(3)), donate_argnums=0, out_shardings=(layout, whole)
         )
         place = over(
             partial(_of_epoch, count=count, epoch_steps=self._epoch_steps), shared=()
@@ -145,14 +160,14 @@ class Resident:
     ) -> tuple[TrainState, Metrics]:
         """See `Feed`."""
         if self._one_program:
-            return self._many(state, *self._data, self._fresh(), steps=count)
+            return self._many(state, self._fresh(), *self._data, steps=count)
         found = []
         for number in range(first, first + count):
             epoch = number // self._epoch_steps
             if self._order[0] != epoch:
                 self._order = epoch, self._place(state, self._fresh())
             state, metrics = self._one(
-                state, *self._data, self._fresh(), self._order[1]
+                state, self._fresh(), self._order[1], *self._data
             )
             found.append(metrics)
         return state, _stacked(found)
@@ -163,6 +178,75 @@ class Resident:
     def _fresh(self) -> Keys:
         """The key of the training, which every step uses by folding its number in."""
         return jax.random.clone(self._key)
+
+
+class Resident(_Numbered):
+    """Steps on images that stay on the device."""
+
+    def __init__(self, task: Task, images: ImageSet, key: Keys, **options: Any) -> None:
+        """Bring the images to the devices, whole to each.
+
+        Args:
+            task: What is trained.
+            images: The training set.
+            key: Of the training; with an axis of seeds, one for each.
+            options: `batch`, `mesh`, `layout`, `seeds` and `one_program`, as above.
+
+        Raises:
+            ValueError: If there are fewer images than a batch takes.
+        """
+        data = np.asarray(images.images), images.labels.astype(np.int32)
+        super().__init__(task, steps.of_set, data, key, count=len(images), **options)
+
+
+class Making(_Numbered):
+    """Steps on images that are made on the device, each device making its own."""
+
+    def __init__(
+        self,
+        task: Task,
+        draw: Callable[[Index], tuple[steps.Pixels, steps.Labels]],
+        key: Keys,
+        *,
+        mesh: Mesh,
+        count: int,
+        endless: bool = False,
+        seeds: SeedAxis = "none",
+        **options: Any,
+    ) -> None:
+        """Prepare; nothing is made before the first step.
+
+        Args:
+            task: What is trained.
+            draw: From numbers of images to their pixels and labels; pure and traceable.
+            key: Of the training; with an axis of seeds, one for each, and an order each.
+            mesh: With the axis `IMAGES`, or `SEEDS` where seeds go over devices.
+            count: Images of an epoch.
+            endless: Let numbers go on from epoch to epoch, so that no image is seen twice;
+                otherwise each epoch has the same.
+            seeds: How seeds are trained together.
+            options: `batch`, `layout` and `one_program`, as above.
+
+        Raises:
+            ValueError: If there are fewer images than a batch takes.
+        """
+        if seeds == "none":
+            # Otherwise every device would make all images.
+            over = P(IMAGES)
+            draw = jax.shard_map(
+                draw, mesh=mesh, in_specs=over, out_specs=over, check_vma=False
+            )
+
+        def pick(chosen: Index, epoch: Array) -> tuple[steps.Pixels, steps.Labels]:
+            return draw(chosen + epoch * count if endless else chosen)
+
+        super().__init__(
+            *(task, lambda: pick, (), key),
+            mesh=mesh,
+            count=count,
+            seeds=seeds,
+            **options,
+        )
 
 
 class Streamed:

@@ -6,7 +6,7 @@ the loop.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,21 +19,19 @@ from jax.sharding import PartitionSpec as P
 
 from jaxbias import devices
 from jaxbias.arrays import Array
-from jaxbias.data.archives import ImageSet, SourceError
-from jaxbias.data.pipelines import Skipped, Stream, in_order, load
-from jaxbias.data.sources import Source, Subset
-from jaxbias.models import catalogue
-from jaxbias.numerics.statistics import evenly
+from jaxbias.data.archives import SourceError
+from jaxbias.data.pipelines import Stream
 from jaxbias.runs import RunDirectory
 from jaxbias.terminal import Progress, Reporter
 from jaxbias.training import build, steps
 from jaxbias.training.build import WHOLE, Shown
 from jaxbias.training.checkpoints import Checkpoints
-from jaxbias.training.evaluation import Evaluator, Scores, whole
+from jaxbias.training.evaluation import Evaluator, Scores
 from jaxbias.training.feeds import (
     IMAGES,
     SEEDS,
     Feed,
+    Making,
     Resident,
     SeedAxis,
     Streamed,
@@ -41,13 +39,8 @@ from jaxbias.training.feeds import (
 )
 from jaxbias.training.loop import Log, Schedule, Stop, train
 from jaxbias.training.recipes import Recipe, Running, Views
+from jaxbias.training.sets import Drawn, Prepared
 from jaxbias.training.steps import Task, TrainState
-
-MOST_RESIDENT = 2**32
-"""Bytes of pixels that are kept on the device."""
-
-SAMPLE = 2_000
-"""Images from which the mean and spread of a streamed set are taken."""
 
 FIRST, FIRST_SIZE = 5_000, 64
 """Images from which a network's first weights are prepared, where it does so; of sides
@@ -58,109 +51,18 @@ EVALUATED = 500
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A training or validation set, ready for a feed.
+class Looks:
+    """What is found out of a network in the course of its training.
 
     Attributes:
-        source: Where the images are.
-        images: In memory; None where they are streamed.
-        size: Side, in pixels.
-        skipped: What cannot be used.
+        at: Steps after which it is looked at, 0 being before the first; those beyond the
+            last step are left out.
+        look: From the task and a state of one seed to numbers by name, always the same
+            names; called by all processes of a run.
     """
 
-    source: Source
-    images: ImageSet | None
-    size: int
-    skipped: Skipped
-
-    def __len__(self) -> int:
-        return len(self.source if self.images is None else self.images)
-
-    def batches(self, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Every image once, in order."""
-        if self.images is not None:
-            return whole(self.images, batch)
-        return in_order(self.source, self.skipped, size=self.size, batch=batch)
-
-    @property
-    def channels(self) -> int:
-        """Of an image; what is streamed has three."""
-        return 3 if self.images is None else self.images.images.shape[-1]
-
-    def sample(self, count: int) -> np.ndarray:
-        """Pixels of some images, the same ones in every process.
-
-        They are spread over the set, whose order may be by class. Of a streamed set those
-        that cannot be decoded are left out.
-        """
-        if self.images is not None and count >= len(self):
-            return np.asarray(self.images.images)  # Up to 4 GiB: not copied.
-        chosen = evenly(len(self), count)
-        if self.images is not None:
-            return np.asarray(self.images.images[chosen])
-        quiet = Skipped(self.source, "skip", most=1.0)
-        part = Subset(self.source, chosen)
-        return next(in_order(part, quiet, size=self.size, batch=count))[0]
-
-    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, on the scale 0 to 1."""
-        everything = self.images is not None
-        pixels = self.sample(len(self) if everything else SAMPLE)
-        counts = [
-            np.bincount(pixels[..., c].ravel(), minlength=256)
-            for c in range(pixels.shape[-1])
-        ]
-        levels = np.arange(256) / 255
-        mean = [float(count @ levels / count.sum()) for count in counts]
-        square = [float(count @ levels**2 / count.sum()) for count in counts]
-        sd = [max((s - m * m) ** 0.5, 1e-3) for m, s in zip(mean, square, strict=True)]
-        return tuple(mean), tuple(sd)
-
-
-def prepare(source: Source, running: Running, model: str) -> Prepared:
-    """Settle the size of a source's images, and bring them to memory if they fit.
-
-    Raises:
-        SourceError: If they cannot be used, or too few of them.
-    """
-    size = running.size
-    if size is None:
-        inner = source.source if isinstance(source, Subset) else source
-        size = catalogue.entry(model).size
-        if isinstance(inner, ImageSet):
-            size = min(inner.images.shape[1:3])
-    skipped = Skipped(source, running.bad_images, running.most_bad)
-    fits = len(source) * size * size * 3 <= MOST_RESIDENT
-    stays = running.resident == "yes" or (running.resident == "auto" and fits)
-    images = load(source, size, skipped) if stays else None
-    return Prepared(source, images, size, skipped)
-
-
-def limited(source: Source, most: int | None) -> Source:
-    """At most this many images, as even over the classes as they allow.
-
-    Raises:
-        SourceError: If that leaves a class without an image.
-    """
-    if most is None or most >= len(source):
-        return source
-    if most < len(source.classes):
-        raise SourceError(f"{most} images for {len(source.classes)} classes")
-    # The number of each image within its class; the lowest numbers are taken first.
-    rank = np.zeros(len(source), int)
-    for label in range(len(source.classes)):
-        members = np.flatnonzero(source.labels == label)
-        rank[members] = np.arange(len(members))
-    chosen = np.argsort(rank, kind="stable")[:most]
-    return Subset(source, np.sort(chosen))
-
-
-def shared_images(first: Prepared, second: Prepared) -> int:
-    """How many images of the second set are in the first, pixel by pixel; -1 if unknown."""
-    if first.images is None or second.images is None:
-        return -1
-    seen = {np.asarray(image).tobytes() for image in first.images.images}
-    return sum(np.asarray(i).tobytes() in seen for i in second.images.images)
+    at: tuple[int, ...]
+    look: Callable[[Task, TrainState], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -174,6 +76,7 @@ class Fitted:
         task: What was trained, with which a state can be asked again.
         mesh: Over which the states lie.
         history: Rows of the log of kind "validation": seed, step, loss, accuracy.
+        looks: Rows of kind "look": seed, step, and what was found.
         parameters: Number of weights of a network.
         epoch_steps: Steps of an epoch.
     """
@@ -184,10 +87,11 @@ class Fitted:
     task: Task
     mesh: Mesh
     history: list[dict[str, Any]]
+    looks: list[dict[str, Any]]
     parameters: int
     epoch_steps: int
 
-    def scores_of(self, images: Prepared) -> list[Scores]:
+    def scores_of(self, images: Prepared | Drawn) -> list[Scores]:
         """Scores of each seed on other images than those of validation."""
         judge = judge_of(self.task, images, self.mesh)
         return [judge(state) for state in self.states]
@@ -196,8 +100,8 @@ class Fitted:
 def fit(
     recipe: Recipe,
     running: Running,
-    training: Prepared,
-    validation: Prepared,
+    training: Prepared | Drawn,
+    validation: Prepared | Drawn,
     directory: RunDirectory,
     reporter: Reporter,
     *,
@@ -205,6 +109,7 @@ def fit(
     case: str | None = None,
     untrained: bool = False,
     make: Callable[..., Task] = build.task,
+    looks: Looks | None = None,
 ) -> Fitted:
     """Train every seed to the end, from where an earlier run left it.
 
@@ -222,6 +127,7 @@ def fit(
         make: What makes the task of the recipe, called as `build.task` is: the way to
             other models and objectives. Of those without accuracy it is NaN, and the best
             checkpoint is the one of the lowest validation loss.
+        looks: What is found out in the course of the training; not of what stays untrained.
 
     Raises:
         SourceError: If there are fewer images than a batch takes.
@@ -239,7 +145,7 @@ def fit(
         mean, sd = training.moments()
     task = make(
         recipe,
-        classes=len(training.source.classes),
+        classes=len(training.classes),
         size=training.size,
         epoch_steps=epoch_steps,
         mean=mean,
@@ -251,13 +157,14 @@ def fit(
         validate_every=running.validate_every * epoch_steps,
         save_every=running.save_every or epoch_steps,
         log_every=running.log_every,
+        look_at=() if looks is None else looks.at,
         batch=recipe.batch,
     )
     parameters = parameter_count(task, training)
     axis = _seed_axis(recipe, running)
     together = axis != "none"
     groups = [running.seeds] if together else [(seed,) for seed in running.seeds]
-    fitted, states, history = [], [], []
+    fitted, states, history, looked = [], [], [], []
     stop = Stop()
     # Nothing to show where nothing is trained.
     quiet = contextlib.nullcontext(Progress())
@@ -265,15 +172,18 @@ def fit(
     with stop.listening(), shows as progress:
         for group in groups:
             one = _Group(
-                recipe, task, running, training, validation, schedule, axis, group, case
+                *(recipe, task, running, training, validation, schedule, axis, group),
+                case=case,
+                looks=looks,
             )
-            state, rows = one.fresh(), []
+            state = one.fresh()
             if not untrained:
-                state, rows = one.run(state, directory, progress, stop)
+                state, log = one.run(state, directory, progress, stop)
+                history += log.rows("validation")
+                looked += log.rows("look")
             one.score(state)
             fitted += one.last[1]
             states += one.parted(state)
-            history += rows
     return Fitted(
         running.seeds,
         fitted,
@@ -281,12 +191,13 @@ def fit(
         task,
         one.mesh,
         history,
+        looked,
         parameters,
         epoch_steps,
     )
 
 
-def parameter_count(task: Task, training: Prepared) -> int:
+def parameter_count(task: Task, training: Prepared | Drawn) -> int:
     """Number of weights of a task's network.
 
     Raises:
@@ -333,15 +244,16 @@ class _Group:
         recipe: Recipe,
         task: Task,
         running: Running,
-        training: Prepared,
-        validation: Prepared,
+        training: Prepared | Drawn,
+        validation: Prepared | Drawn,
         schedule: Schedule,
         axis: SeedAxis,
         seeds: Sequence[int],
         case: str | None = None,
+        looks: Looks | None = None,
     ) -> None:
         self.recipe, self.task, self.running = recipe, task, running
-        self.case = case
+        self.case, self.looks = case, looks
         self.training, self.validation = training, validation
         self.schedule, self.seeds = schedule, tuple(seeds)
         self.axis: SeedAxis = axis
@@ -353,8 +265,8 @@ class _Group:
 
     def run(
         self, state: TrainState, directory: RunDirectory, progress: Any, stop: Stop
-    ) -> tuple[TrainState, list[dict[str, Any]]]:
-        """Train; returns the last state, and the rows of all evaluations."""
+    ) -> tuple[TrainState, Log]:
+        """Train; returns the last state, and the log."""
         name = f"seed-{self.seeds[0]}" if self.axis == "none" else "seeds"
         layout = laid(
             state,
@@ -377,6 +289,7 @@ class _Group:
                 self._feed(layout),
                 self.schedule,
                 validate=self._validate,
+                look=self._look,
                 checkpoints=checkpoints,
                 log=log,
                 progress=progress,
@@ -385,7 +298,7 @@ class _Group:
             )
         finally:
             checkpoints.close()
-        return state, log.rows("validation")
+        return state, log
 
     def parted(self, state: TrainState) -> list[TrainState]:
         """The state of each seed."""
@@ -431,22 +344,31 @@ class _Group:
             "layout": layout,
             "seeds": self.axis,
         }
-        if (images := self.training.images) is not None:
-            return Resident(self.task, images, key, batch=self.recipe.batch, **options)
+        batch, training = self.recipe.batch, self.training
+        if isinstance(training, Drawn):
+            return Making(
+                *(self.task, training.draw, key),
+                count=len(training),
+                endless=training.endless,
+                batch=batch,
+                **options,
+            )
+        if training.images is not None:
+            return Resident(self.task, training.images, key, batch=batch, **options)
         return Streamed(
             self.task,
-            self._open,
+            partial(self._open, training),
             key,
-            epoch_steps=len(self.training) // self.recipe.batch,
+            epoch_steps=len(training) // batch,
             **options,
         )
 
-    def _open(self, first: int) -> Stream:
+    def _open(self, training: Prepared, first: int) -> Stream:
         """The stream of the training set, from a step on."""
         return Stream(
-            self.training.source,
-            self.training.skipped,
-            size=self.training.size,
+            training.source,
+            training.skipped,
+            size=training.size,
             batch=self.recipe.batch,
             seed=self.seeds[0],
             process=jax.process_index(),
@@ -465,9 +387,15 @@ class _Group:
             "accuracy": np.asarray([scores.accuracy for scores in found]),
         }
 
+    def _look(self, state: TrainState) -> dict[str, np.ndarray]:
+        """What is found out of every seed, one after the other."""
+        assert self.looks is not None
+        found = [self.looks.look(self.task, one) for one in self.parted(state)]
+        return {name: np.asarray([one[name] for one in found]) for name in found[0]}
+
 
 def judge_of(
-    task: Task, images: Prepared, mesh: Mesh, *, views: Views = "none"
+    task: Task, images: Prepared | Drawn, mesh: Mesh, *, views: Views = "none"
 ) -> Evaluator:
     """What scores a state of one seed on all images of a set.
 

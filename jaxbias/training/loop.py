@@ -47,6 +47,7 @@ class Schedule:
         validate_every: Between two evaluations; the last step is followed by one too.
         save_every: Between two checkpoints; the last step is followed by one too.
         log_every: Between two rows of the metrics log.
+        look_at: Steps after which the network is looked at; 0 is before the first.
         batch: Images of a step, for the progress bar.
     """
 
@@ -54,6 +55,7 @@ class Schedule:
     validate_every: int
     save_every: int
     log_every: int = 1
+    look_at: tuple[int, ...] = ()
     batch: int = 1
 
     def next_event(self, step: int) -> int:
@@ -62,7 +64,8 @@ class Schedule:
             (step // every + 1) * every
             for every in (self.validate_every, self.save_every)
         )
-        return min(*after, self.steps)
+        looks = (at for at in self.look_at if at > step)
+        return min(*after, *looks, self.steps)
 
 
 class Stop:
@@ -213,6 +216,7 @@ def train(
     schedule: Schedule,
     *,
     validate: Callable[[TrainState], dict[str, np.ndarray]],
+    look: Callable[[TrainState], dict[str, np.ndarray]] | None = None,
     checkpoints: Checkpoints,
     log: Log,
     progress: Progress,
@@ -227,8 +231,10 @@ def train(
         schedule: When what is done.
         validate: Scores a state: names and values, one for each seed. "accuracy" is what
             the best checkpoint is chosen by; where it is NaN, the lowest "loss".
+        look: What else is found out of a state, where the schedule says so: names and
+            values, one for each seed.
         checkpoints: Where steps are kept.
-        log: Takes rows of kind "train" and "validation".
+        log: Takes rows of kind "train", "validation" and "look".
         progress: Is told of images.
         stop: Is asked between steps.
         non_finite: Whether a seed whose loss is not finite ends the run.
@@ -245,17 +251,27 @@ def train(
     done = 0
     if restored is not None:
         state, done = restored.state, restored.step
-    log.begin(done)
+    # What was written before the first step is written anew too.
+    log.begin(done or -1)
     watch = Watch(log, schedule, non_finite)
     total = schedule.steps * schedule.batch
     progress.start(float(total), done * schedule.batch, float(done * schedule.batch))
+
+    def look_now() -> None:
+        if look is not None and done in schedule.look_at:
+            watch.drain()
+            log.write("look", done, look(state))
+
     try:
+        if not done:
+            look_now()
         while done < schedule.steps:
             count = min(schedule.next_event(done) - done, feed.most(done))
             state, metrics = feed.advance(state, done, count)
             watch.put(done, metrics)
             done += count
             progress.advance(count * schedule.batch, float(count * schedule.batch))
+            look_now()
             at_end, score = done == schedule.steps, None
             if at_end or done % schedule.validate_every == 0:
                 watch.drain()

@@ -1,4 +1,4 @@
-"""One step of training, and consecutive steps on images that stay on the device.
+"""One step of training, and consecutive steps on images that the device has or makes.
 
 Images that fit stay there as uint8; a step gathers its batch, augments and normalises it,
 and nothing waits for the host. All functions are pure: a state goes in, a new one comes
@@ -44,6 +44,9 @@ class Seen(NamedTuple):
 
 Augment = Callable[[RandomKey, Images, Targets, Seen], tuple[Array, Targets]]
 """From images on the scale 0 to 1 and targets to augmented ones."""
+
+Pick = Callable[[Int[Array, " image"], Int[Array, ""]], tuple[Pixels, Labels]]
+"""Images and their classes, by their numbers in an epoch and the epoch's number."""
 
 Keys = Key[Array, " image"]
 View = Callable[[Keys, Images], Array]
@@ -314,8 +317,7 @@ def order(key: RandomKey, epoch: Int[Array, ""] | int, count: int) -> Array:
 def numbered(
     task: Task,
     state: TrainState,
-    pixels: Pixels,
-    labels: Labels,
+    pick: Pick,
     key: RandomKey,
     place: Int[Array, " all"],
     *,
@@ -329,8 +331,7 @@ def numbered(
     Args:
         task: What is trained.
         state: Before; its step says which images are next.
-        pixels: The whole training set, on the device.
-        labels: Their classes.
+        pick: Gives images by their numbers.
         key: Of the whole training.
         place: From `placed`, for the epoch that the step belongs to.
         batch: Images of a step.
@@ -339,10 +340,11 @@ def numbered(
     Returns:
         As `step`.
     """
-    steps = len(pixels) // batch
+    steps = len(place) // batch
     number = state.step % steps
     chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
-    images, classes, index = spread((pixels[chosen], labels[chosen], chosen))
+    pixels, labels = pick(chosen, state.step // steps)
+    images, classes, index = spread((pixels, labels, chosen))
     return following(task, state, images, classes, index, key, epoch_steps=steps)
 
 
@@ -385,29 +387,32 @@ def placed(key: RandomKey, epoch: Int[Array, ""] | int, count: int) -> Array:
 def consecutive(
     task: Task,
     state: TrainState,
-    pixels: Pixels,
-    labels: Labels,
+    pick: Pick,
     key: RandomKey,
     *,
+    count: int,
     batch: int,
     steps: int,
     spread: Callable[[Any], Any] = lambda batch: batch,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Several steps in one program, all of one epoch; see `numbered`.
+    """Several steps in one program, all of one epoch of `count` images; see `numbered`.
 
     Returns:
         The state after, and each metric with an entry a step.
     """
-    place = placed(key, state.step // (len(pixels) // batch), len(pixels))
+    place = placed(key, state.step // (count // batch), count)
 
     def one(state: TrainState, _: None) -> tuple[TrainState, dict[str, Array]]:
         # A key that is used again: each step folds its own number into it.
         own = jax.random.clone(key)
-        return numbered(
-            task, state, pixels, labels, own, place, batch=batch, spread=spread
-        )
+        return numbered(task, state, pick, own, place, batch=batch, spread=spread)
 
     return lax.scan(one, state, length=steps)
+
+
+def of_set(pixels: Pixels, labels: Labels) -> Pick:
+    """Images of a set that is on the device, the same in every epoch."""
+    return lambda chosen, epoch: (pixels[chosen], labels[chosen])
 
 
 def keys_of(key: RandomKey, index: Int[Array, " image"]) -> Keys:

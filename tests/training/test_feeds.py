@@ -12,7 +12,8 @@ from jaxbias.data.archives import ImageSet
 from jaxbias.models.plain import ImageMLP, SmallCNN
 from jaxbias.training import optimisers, steps
 from jaxbias.training.evaluation import Evaluator, viewed, whole
-from jaxbias.training.feeds import IMAGES, SEEDS, Resident, Streamed, laid
+from jaxbias.training.feeds import IMAGES, SEEDS, Making, Resident, Streamed, laid
+from jaxbias.training.objectives import Objective
 
 MLP = steps.Task(
     model=ImageMLP(classes=3, width=16, depth=1),
@@ -83,6 +84,50 @@ def test_devices_and_programs_change_rounding_alone(images, alone, count, one_pr
     state, losses = run(feed, fresh(CNN), 0, 7)
     np.testing.assert_allclose(losses, alone[1], rtol=1e-4)
     same(state, alone[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_images_that_are_made_are_those_that_are_kept(images, alone, count):
+    pixels, labels = jnp.asarray(images.images), jnp.asarray(images.labels, jnp.int32)
+    given = []
+
+    def draw(index):
+        given.append(index.shape)
+        return pixels[index], labels[index]
+
+    mesh = devices.mesh(count, axis=IMAGES)
+    feed = Making(CNN, draw, key(), count=50, batch=16, mesh=mesh)
+    state, losses = run(feed, fresh(CNN), 0, 7)
+    np.testing.assert_allclose(losses, alone[1], rtol=1e-4)
+    same(state, alone[0], rtol=1e-3, atol=1e-4)
+    assert set(given) == {(16 // count,)}, "each device makes its own alone"
+
+
+def test_numbers_of_endless_images_go_on():
+    """The loss of a task whose images are their numbers shows which it was given."""
+
+    def draw(index):
+        pixels = jnp.broadcast_to(index[:, None, None, None], (len(index), 8, 8, 3))
+        return pixels.astype(jnp.uint8), jnp.zeros_like(index)
+
+    def score(logits, found, targets):
+        return targets[:, 0] * 0 + found["first"], jnp.zeros(len(targets))
+
+    class Model(ImageMLP):
+        def __call__(self, images, train=False):
+            logits, _ = super().__call__(images, train)
+            return logits, {"first": images[:, 0, 0, 0]}
+
+    task = replace(MLP, model=Model(classes=3, width=4, depth=1), mean=(0.0,) * 3)
+    task = replace(task, sd=(1.0,) * 3, objective=Objective(score=score))
+    found = {}
+    for endless in (False, True):
+        mesh = devices.mesh(1, axis=IMAGES)
+        options = {"count": 10, "endless": endless, "batch": 5, "mesh": mesh}
+        _, losses = run(Making(task, draw, key(), **options), fresh(task), 0, 6)
+        found[endless] = losses.reshape(3, 2).sum(1) * 5 * 255
+    np.testing.assert_allclose(found[False], [45] * 3, rtol=1e-5)
+    np.testing.assert_allclose(found[True], [45, 145, 245], rtol=1e-5)
 
 
 def test_parameters_cut_over_the_devices(images, alone):

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +104,36 @@ def test_what_is_done_when(tmp_path):
     assert steps_of(tmp_path) == list(range(1, 21))
     assert steps_of(tmp_path, "validation") == validated
     assert saved == [16, 20] and feed.closed == 1  # The best is the last one.
+
+
+def test_it_is_looked_at_when_asked(tmp_path):
+    plan = replace(PLAN, look_at=(0, 1, 5, 12, 99))
+    look = lambda state: {"twice": np.asarray([2 * int(state.step)])}  # noqa: E731
+    run(tmp_path, Counting(), plan, look=look)
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    looks = [(row["step"], row["twice"]) for row in rows if row["kind"] == "look"]
+    assert looks == [(0, 0), (1, 2), (5, 10), (12, 24)]
+    # Before the evaluation after the same step, and after the rows of training.
+    assert [row["kind"] for row in rows if row["step"] == 12] == [
+        *("train", "look", "validation")
+    ]
+
+
+@pytest.mark.parametrize("at", [0, 2, 7])
+def test_a_crash_leaves_the_same_looks(tmp_path, at):
+    plan = replace(PLAN, look_at=(0, 1, 6, 13))
+    look = lambda state: {"twice": np.asarray([2 * int(state.step)])}  # noqa: E731
+    (tmp_path / "whole").mkdir()
+    run(tmp_path / "whole", Counting(), plan, look=look)
+
+    def crash():
+        raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError, match="crash"):
+        run(tmp_path, Counting(on={at: crash}), plan, look=look)
+    run(tmp_path, Counting(), plan, look=look)
+    whole = (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert (tmp_path / "metrics.jsonl").read_bytes() == whole
 
 
 def test_a_finished_training_is_not_run_again(tmp_path):

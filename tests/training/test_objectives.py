@@ -18,7 +18,7 @@ from jaxbias.models.catalogue import Entry
 from jaxbias.models.plain import ImageMLP
 from jaxbias.runs import RunDirectory
 from jaxbias.terminal import Reporter
-from jaxbias.training import build, fit, optimisers, steps
+from jaxbias.training import build, fit, optimisers, sets, steps
 from jaxbias.training.evaluation import Evaluator, whole
 from jaxbias.training.feeds import IMAGES
 from jaxbias.training.loop import NonFiniteError
@@ -124,7 +124,7 @@ class Cut(Exception):
 
 
 def fitted(folder, images, **running):
-    prepared = fit.Prepared(images, images, 16, fit.Skipped(images))
+    prepared = sets.Prepared(images, images, 16, sets.Skipped(images))
     with RunDirectory.open(folder, study="s", experiment="e", config={}) as run:
         return fit.fit(
             replace(RECIPE, accumulate=2),
@@ -184,7 +184,7 @@ def test_a_loss_that_is_not_finite_ends_it(images, tmp_path):
         return losses * jnp.nan, right
 
     make = partial(MAKE, objective=Objective(score=lost, draws=True))
-    prepared = fit.Prepared(images, images, 16, fit.Skipped(images))
+    prepared = sets.Prepared(images, images, 16, sets.Skipped(images))
     with (
         RunDirectory.open(tmp_path, study="s", experiment="e", config={}) as run,
         pytest.raises(NonFiniteError, match="step 1"),

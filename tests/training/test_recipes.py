@@ -14,7 +14,7 @@ from jaxbias.files import UsageError
 from jaxbias.models.airbench import whitening_kernel
 from jaxbias.studies.train import published
 from jaxbias.studies.train.config import PRESETS, check_values
-from jaxbias.training import build, fit
+from jaxbias.training import build, fit, sets
 from jaxbias.training.evaluation import Scores
 from jaxbias.training.fit import Fitted
 from jaxbias.training.loop import Schedule
@@ -188,7 +188,7 @@ def fitted(*accuracies, epoch_steps=48):
         RECIPES["small"], classes=10, size=8, epoch_steps=1, mean=half, sd=half
     )
     mesh = devices.mesh(1)
-    return Fitted(seeds, scores, [], task, mesh, [], 1, epoch_steps)
+    return Fitted(seeds, scores, [], task, mesh, [], [], 1, epoch_steps)
 
 
 def test_the_ledger_judges_the_whole_recipe_on_cifar_alone():
@@ -247,7 +247,7 @@ def test_images_from_all_over_the_set_prepare_every_seed(resident, monkeypatch):
     monkeypatch.setattr(fit, "FIRST", 50)
     recipe = replace(RECIPES["fast"], batch=8)
     running = Running(n_seeds=2, resident=resident)
-    prepared = fit.prepare(source, running, recipe.model)
+    prepared = sets.prepare(source, running, recipe.model)
     assert (prepared.images is None) == (resident == "no")
     mean, sd = prepared.moments()
     task = build.task(

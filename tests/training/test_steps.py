@@ -12,6 +12,7 @@ import pytest
 from jaxbias.data import augmentation
 from jaxbias.models.plain import ImageMLP, SmallCNN
 from jaxbias.training import optimisers, steps
+from jaxbias.training.steps import consecutive
 
 MLP = steps.Task(
     model=ImageMLP(classes=3, width=16, depth=1),
@@ -85,34 +86,43 @@ def test_the_average_of_the_weights(data):
 
 @pytest.mark.parametrize("task", [MLP, CNN], ids=["mlp", "cnn"])
 def test_consecutive_steps_can_be_cut(data, task):
+    pick = steps.of_set(*data)
     run = jax.jit(
-        partial(steps.consecutive, task, batch=16), static_argnames=("steps",)
+        lambda state, key, steps: consecutive(
+            task, state, pick, key, count=50, batch=16, steps=steps
+        ),
+        static_argnames=("steps",),
     )
     start = steps.create(task, jax.random.key(0), 8)
     key = partial(jax.random.key, 2)
-    whole, metrics = run(start, *data, key(), steps=3)
+    whole, metrics = run(start, key(), steps=3)
     assert {len(values) for values in metrics.values()} == {3}
-    cut, first = run(start, *data, key(), steps=1)
-    cut, second = run(cut, *data, key(), steps=2)
+    cut, first = run(start, key(), steps=1)
+    cut, second = run(cut, key(), steps=2)
     same(cut, whole, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
         np.concatenate([first["loss"], second["loss"]]), metrics["loss"], rtol=1e-5
     )
-    again, _ = run(start, *data, key(), steps=3)
+    again, _ = run(start, key(), steps=3)
     same(again, whole, rtol=0, atol=0)
 
 
 def test_single_steps_are_those_of_one_program(data):
     start = steps.create(CNN, jax.random.key(0), 8)
     key = partial(jax.random.key, 2)
-    whole, _ = jax.jit(partial(steps.consecutive, CNN, batch=16, steps=2))(
-        start, *data, key()
-    )
+    pick = steps.of_set(*data)
+    whole, _ = jax.jit(
+        lambda state, key: consecutive(
+            CNN, state, pick, key, count=50, batch=16, steps=2
+        )
+    )(start, key())
     place = steps.placed(key(), 0, 50)
-    one = jax.jit(partial(steps.numbered, CNN, batch=16))
+    one = jax.jit(
+        lambda state, key, place: steps.numbered(CNN, state, pick, key, place, batch=16)
+    )
     state = start
     for _ in range(2):
-        state, _ = one(state, *data, key(), place)
+        state, _ = one(state, key(), place)
     same(state, whole, rtol=1e-4, atol=1e-6)
 
 
@@ -139,7 +149,12 @@ def test_augmentation_is_told_what_it_sees(data):
     def optimiser_sees(batch_task, state, place):
         # The loss of a linear target shows the target itself.
         _, metrics = steps.numbered(
-            batch_task, state, pixels, labels, jax.random.key(2), place, batch=16
+            batch_task,
+            state,
+            steps.of_set(pixels, labels),
+            jax.random.key(2),
+            place,
+            batch=16,
         )
         return metrics["loss"]
 
@@ -164,7 +179,12 @@ def test_training_learns_and_augmentation_takes_part(data):
         return augmentation.mixup(mix, images, targets, 0.2)
 
     task = replace(CNN, augment=augment, ema_decay=0.8)
-    run = jax.jit(partial(steps.consecutive, task, batch=25, steps=2))
+    pick = steps.of_set(*data)
+    run = jax.jit(
+        lambda state, key: consecutive(
+            task, state, pick, key, count=50, batch=25, steps=2
+        )
+    )
 
     def accuracy(state):
         return float((steps.logits(task, state, data[0]).argmax(-1) == data[1]).mean())
@@ -172,7 +192,7 @@ def test_training_learns_and_augmentation_takes_part(data):
     state = steps.create(task, jax.random.key(0), 8)
     before = accuracy(state)
     for _ in range(25):
-        state, metrics = run(state, *data, jax.random.key(3))
+        state, metrics = run(state, jax.random.key(3))
     assert int(state.step) == 50
     assert accuracy(state) > max(0.9, before)
     assert metrics["loss"].mean() < 0.9

@@ -9,7 +9,7 @@ import pytest
 
 from jaxbias import devices
 from jaxbias.data.archives import ImageSet
-from jaxbias.training import build, fit, steps
+from jaxbias.training import build, fit, sets, steps
 from jaxbias.training.build import Shown
 from jaxbias.training.evaluation import Evaluator, whole
 from jaxbias.training.feeds import IMAGES
@@ -127,6 +127,6 @@ def test_cases_share_a_log(tmp_path):
 
 def test_a_model_that_cannot_take_the_images_is_named(images):
     task = task_of(build.WHOLE, model="alexnet")
-    prepared = fit.Prepared(images, images, 12, fit.Skipped(images))
+    prepared = sets.Prepared(images, images, 12, sets.Skipped(images))
     with pytest.raises(fit.SourceError, match="--size 12: the model does not take"):
         fit.parameter_count(task, prepared)

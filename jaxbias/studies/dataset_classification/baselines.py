@@ -16,7 +16,7 @@ from jaxbias.studies.dataset_classification.images import Pool
 from jaxbias.studies.dataset_classification.views import shown
 from jaxbias.training.build import WHOLE, Shown
 from jaxbias.training.evaluation import Scores
-from jaxbias.training.fit import Prepared
+from jaxbias.training.sets import Prepared
 from jaxbias.training.steps import VIEW_SEED, as_floats, keys_of
 
 MOST = 20_000

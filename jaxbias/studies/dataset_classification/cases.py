@@ -23,7 +23,7 @@ from jaxbias.studies.dataset_classification.config import (
 from jaxbias.studies.dataset_classification.images import Pool, Split, whole_sources
 from jaxbias.studies.dataset_classification.views import check_views, scaled, shown
 from jaxbias.terminal import Reporter
-from jaxbias.training import build, fit
+from jaxbias.training import build, fit, sets
 from jaxbias.training.checkpoints import kept_or_made
 from jaxbias.training.evaluation import Scores
 from jaxbias.training.fit import Fitted
@@ -34,11 +34,11 @@ from jaxbias.training.steps import Task
 Label = str | int | float
 
 
-Baseline = Callable[["Case", fit.Prepared, fit.Prepared], Scores | None]
+Baseline = Callable[["Case", sets.Prepared, sets.Prepared], Scores | None]
 """Scores hand-made features of a case's training and validation images."""
 
 
-Measure = Callable[["Case", Fitted, fit.Prepared, fit.Prepared], Mapping[str, float]]
+Measure = Callable[["Case", Fitted, sets.Prepared, sets.Prepared], Mapping[str, float]]
 """What else is found out of a trained case and its images: numbers that are kept."""
 
 

@@ -17,9 +17,9 @@ from jaxbias.studies.dataset_classification.config import Common, recipe_of, run
 from jaxbias.studies.dataset_classification.images import smallest_size
 from jaxbias.studies.dataset_classification.sampling import named
 from jaxbias.terminal import Reporter
-from jaxbias.training import fit
+from jaxbias.training import fit, sets
 from jaxbias.training.checkpoints import kept_or_made
-from jaxbias.training.fit import Prepared
+from jaxbias.training.sets import Prepared
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def open_sources(config: Any, reporter: Reporter) -> Crossed:
     size = config.size or smallest_size(halves[0], config.model)
     running = running_of(config, size)
     training, validation = (
-        tuple(fit.prepare(part, running, config.model) for part in half)
+        tuple(sets.prepare(part, running, config.model) for part in half)
         for half in halves
     )
     crossed = Crossed(tuple(pairs), classes, training, validation)

@@ -14,8 +14,8 @@ from jaxbias.data.sources import Source, Subset
 from jaxbias.models import catalogue
 from jaxbias.studies.dataset_classification.config import Common, running_of
 from jaxbias.studies.dataset_classification.sampling import Sample
-from jaxbias.training import fit
-from jaxbias.training.fit import Prepared
+from jaxbias.training import sets
+from jaxbias.training.sets import Prepared
 
 LOOKED_AT = 500
 """Images of each source whose files are looked at before any is decoded."""
@@ -105,8 +105,8 @@ class Pool:
         self.stored = round(self.size * config.margin)
         running = running_of(config, self.stored)
         training, validation = sample.joined()
-        self.training = fit.prepare(training, running, config.model)
-        self.validation = fit.prepare(validation, running, config.model)
+        self.training = sets.prepare(training, running, config.model)
+        self.validation = sets.prepare(validation, running, config.model)
 
     @cached_property
     def _rows(self) -> dict[tuple[str, bool], np.ndarray]:

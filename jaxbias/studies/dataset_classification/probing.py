@@ -14,9 +14,10 @@ from jaxbias.probes import linear
 from jaxbias.probes.features import extract
 from jaxbias.runs import UsageError
 from jaxbias.studies.dataset_classification.cases import Case
-from jaxbias.training import fit, steps
-from jaxbias.training.fit import Fitted, Prepared
+from jaxbias.training import sets, steps
+from jaxbias.training.fit import Fitted
 from jaxbias.training.recipes import Running
+from jaxbias.training.sets import Prepared
 from jaxbias.training.steps import Task, TrainState
 
 PIECE = 500
@@ -91,7 +92,7 @@ class Target:
             training, validation = sources.open_splits(
                 config.target, share=config.hold_out
             )
-            self.halves = fit.limited(training, config.target_images), validation
+            self.halves = sets.limited(training, config.target_images), validation
         except SourceError as error:
             raise UsageError(f"--target: {error}") from error
         self.config, self.classes = config, training.classes
@@ -105,7 +106,7 @@ class Target:
                 bad_images=self.config.bad_images,
                 most_bad=self.config.most_bad,
             )
-            prepare = partial(fit.prepare, running=running, model=self.config.model)
+            prepare = partial(sets.prepare, running=running, model=self.config.model)
             first, second = (prepare(half) for half in self.halves)
             self._prepared[size] = first, second
         return self._prepared[size]

@@ -99,23 +99,23 @@ def show(directory: RunDirectory, reporter: Reporter) -> None:
 
 def _sets(config: Config) -> tuple:
     from jaxbias.data import sources
-    from jaxbias.training import fit
+    from jaxbias.training import sets
 
     training, validation = sources.open_splits(
         config.data, config.validation, share=config.hold_out
     )
-    training = fit.limited(training, config.most_images)
+    training = sets.limited(training, config.most_images)
     running = running_of(config)
-    prepared = fit.prepare(training, running, config.model)
+    prepared = sets.prepare(training, running, config.model)
     # One size for both, whatever the validation set's own.
     same = replace(running, size=prepared.size)
-    return prepared, fit.prepare(validation, same, config.model)
+    return prepared, sets.prepare(validation, same, config.model)
 
 
 def _say_what(config: Config, training, validation, reporter: Reporter) -> None:
     import jax
 
-    from jaxbias.training import fit
+    from jaxbias.training import sets
 
     where = "on the device" if training.images is not None else "streamed"
     reporter.say(
@@ -129,7 +129,7 @@ def _say_what(config: Config, training, validation, reporter: Reporter) -> None:
                 f"warning: {count} of {len(part.source)} {name} images cannot be used "
                 "and are skipped"
             )
-    if (shared := fit.shared_images(training, validation)) > 0:
+    if (shared := sets.shared_images(training, validation)) > 0:
         reporter.say(
             f"warning: {shared} of {len(validation)} validation images are also in the "
             "training set, pixel by pixel"

@@ -41,7 +41,7 @@ from jaxbias.studies.imagenet_biases.small_world.zoo import (
     in_order,
 )
 from jaxbias.training import steps
-from jaxbias.training.fit import Prepared, Skipped
+from jaxbias.training.sets import Prepared, Skipped
 
 PAPER = {
     "baseline": 1,

@@ -21,9 +21,9 @@ from jaxbias.studies.imagenet_biases.probe.images import VALIDATION, ImageSet
 from jaxbias.studies.imagenet_biases.probe.parts import padded
 from jaxbias.studies.imagenet_biases.small_world.config import Config
 from jaxbias.studies.imagenet_biases.small_world.training import Sets
-from jaxbias.training import fit
-from jaxbias.training.fit import Prepared
+from jaxbias.training import sets
 from jaxbias.training.recipes import Running
+from jaxbias.training.sets import Prepared
 from jaxbias.training.steps import Images, Pixels, as_floats
 
 HARD, POSTERS, LINES, STYLISED, CONFLICT = (
@@ -59,9 +59,9 @@ def opened(config: Config) -> tuple[Prepared, Prepared]:
         training, validation = sources.open_splits(
             config.data, config.validation, share=config.hold_out
         )
-        training = fit.limited(training, config.most_images)
+        training = sets.limited(training, config.most_images)
         running = Running(size=config.size, resident="yes")
-        both = [fit.prepare(s, running, config.model) for s in (training, validation)]
+        both = [sets.prepare(s, running, config.model) for s in (training, validation)]
     except SourceError as error:
         raise UsageError(f"--data: {error}") from error
     for one in both:

@@ -25,9 +25,9 @@ from jaxbias.studies.imagenet_biases.small_world.zoo import ZOO, Network
 from jaxbias.terminal import Reporter
 from jaxbias.training import build, contrastive, fit, steps
 from jaxbias.training.checkpoints import kept_or_made
-from jaxbias.training.fit import Prepared
 from jaxbias.training.objectives import contrast
 from jaxbias.training.recipes import Recipe, Running
+from jaxbias.training.sets import Prepared
 from jaxbias.training.steps import Task, TrainState
 
 STEP_OF_RADIUS = 2.5
