@@ -43,6 +43,9 @@ Metrics = dict[str, Array]
 Index = Int[Array, " image"]
 """Numbers of images."""
 
+Draw = Callable[[Any, Index], tuple[steps.Pixels, steps.Labels]]
+"""From a tree of arrays and numbers of images to their pixels and labels."""
+
 Keys = Key[Array, "*seed"]
 """The key of a training, or one for each of its seeds."""
 
@@ -205,7 +208,8 @@ class Making(_Numbered):
     def __init__(
         self,
         task: Task,
-        draw: Callable[[Index], tuple[steps.Pixels, steps.Labels]],
+        draw: Draw,
+        data: Any,
         key: Keys,
         *,
         mesh: Mesh,
@@ -218,7 +222,8 @@ class Making(_Numbered):
 
         Args:
             task: What is trained.
-            draw: From numbers of images to their pixels and labels; pure and traceable.
+            draw: Makes images; pure and traceable.
+            data: What it is given first, a tree of arrays.
             key: Of the training; with an axis of seeds, one for each, and an order each.
             mesh: With the axis `IMAGES`, or `SEEDS` where seeds go over devices.
             count: Images of an epoch.
@@ -234,14 +239,16 @@ class Making(_Numbered):
             # Otherwise every device would make all images.
             over = P(IMAGES)
             draw = jax.shard_map(
-                draw, mesh=mesh, in_specs=over, out_specs=over, check_vma=False
+                draw, mesh=mesh, in_specs=(P(), over), out_specs=over, check_vma=False
             )
 
-        def pick(chosen: Index, epoch: Array) -> tuple[steps.Pixels, steps.Labels]:
-            return draw(chosen + epoch * count if endless else chosen)
+        def picked(data: Any) -> steps.Pick:
+            return lambda chosen, epoch: draw(
+                data, chosen + epoch * count if endless else chosen
+            )
 
         super().__init__(
-            *(task, lambda: pick, (), key),
+            *(task, picked, (data,), key),
             mesh=mesh,
             count=count,
             seeds=seeds,

@@ -347,7 +347,7 @@ class _Group:
         batch, training = self.recipe.batch, self.training
         if isinstance(training, Drawn):
             return Making(
-                *(self.task, training.draw, key),
+                *(self.task, training.draw, training.data, key),
                 count=len(training),
                 endless=training.endless,
                 batch=batch,

@@ -1,7 +1,8 @@
 """Sets of images that are ready for a training: their size settled, in memory or not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,8 @@ from jaxbias.data.sources import Source, Subset
 from jaxbias.models import catalogue
 from jaxbias.numerics.statistics import evenly
 from jaxbias.training.evaluation import whole
-from jaxbias.training.feeds import Index
+from jaxbias.training.feeds import Draw
 from jaxbias.training.recipes import Running
-from jaxbias.training.steps import Labels, Pixels
 
 MOST_RESIDENT = 2**32
 """Bytes of pixels that are kept on the device."""
@@ -86,7 +86,8 @@ class Drawn:
     """A training set whose images are made on the device when they are needed.
 
     Attributes:
-        draw: From numbers of images to their pixels and labels; pure and traceable.
+        draw: Makes images by their numbers; pure and traceable.
+        data: What it is given first, a tree of arrays.
         count: Images of an epoch.
         classes: Names of the labels.
         size: Side, in pixels.
@@ -94,7 +95,8 @@ class Drawn:
             otherwise each epoch has the same images.
     """
 
-    draw: Callable[[Index], tuple[Pixels, Labels]]
+    draw: Draw
+    data: Any
     count: int
     classes: tuple[str, ...]
     size: int
@@ -109,14 +111,31 @@ class Drawn:
         draw = jax.jit(self.draw)
         for first in range(0, self.count, batch):
             # Filled up, so that one program serves all.
-            pixels, labels = draw(jnp.arange(first, first + batch, dtype=jnp.int32))
+            index = jnp.arange(first, first + batch, dtype=jnp.int32)
+            pixels, labels = draw(self.data, index)
             left = min(batch, self.count - first)
             yield np.asarray(pixels)[:left], np.asarray(labels)[:left]
+
+    def kept(self, batch: int = 256) -> "Prepared":
+        """The same images, made once and kept.
+
+        Args:
+            batch: Images that are made at once.
+
+        Raises:
+            ValueError: If they have no end.
+        """
+        if self.endless:
+            raise ValueError("images without end cannot be kept")
+        found = list(self.batches(min(batch, self.count)))
+        pixels, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        images = ImageSet(pixels, labels.astype(np.int64), self.classes, "made here")
+        return Prepared(images, images, self.size, Skipped(images))
 
     def sample(self, count: int) -> np.ndarray:
         """Pixels of some images of the first epoch, spread over it."""
         chosen = evenly(self.count, count).astype(np.int32)
-        return np.asarray(jax.jit(self.draw)(jnp.asarray(chosen))[0])
+        return np.asarray(jax.jit(self.draw)(self.data, jnp.asarray(chosen))[0])
 
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel of some images, scale 0 to 1."""

@@ -88,15 +88,15 @@ def test_devices_and_programs_change_rounding_alone(images, alone, count, one_pr
 
 @pytest.mark.parametrize("count", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_images_that_are_made_are_those_that_are_kept(images, alone, count):
-    pixels, labels = jnp.asarray(images.images), jnp.asarray(images.labels, jnp.int32)
+    data = jnp.asarray(images.images), jnp.asarray(images.labels, jnp.int32)
     given = []
 
-    def draw(index):
+    def draw(data, index):
         given.append(index.shape)
-        return pixels[index], labels[index]
+        return data[0][index], data[1][index]
 
     mesh = devices.mesh(count, axis=IMAGES)
-    feed = Making(CNN, draw, key(), count=50, batch=16, mesh=mesh)
+    feed = Making(CNN, draw, data, key(), count=50, batch=16, mesh=mesh)
     state, losses = run(feed, fresh(CNN), 0, 7)
     np.testing.assert_allclose(losses, alone[1], rtol=1e-4)
     same(state, alone[0], rtol=1e-3, atol=1e-4)
@@ -106,7 +106,7 @@ def test_images_that_are_made_are_those_that_are_kept(images, alone, count):
 def test_numbers_of_endless_images_go_on():
     """The loss of a task whose images are their numbers shows which it was given."""
 
-    def draw(index):
+    def draw(data, index):
         pixels = jnp.broadcast_to(index[:, None, None, None], (len(index), 8, 8, 3))
         return pixels.astype(jnp.uint8), jnp.zeros_like(index)
 
@@ -124,7 +124,7 @@ def test_numbers_of_endless_images_go_on():
     for endless in (False, True):
         mesh = devices.mesh(1, axis=IMAGES)
         options = {"count": 10, "endless": endless, "batch": 5, "mesh": mesh}
-        _, losses = run(Making(task, draw, key(), **options), fresh(task), 0, 6)
+        _, losses = run(Making(task, draw, (), key(), **options), fresh(task), 0, 6)
         found[endless] = losses.reshape(3, 2).sum(1) * 5 * 255
     np.testing.assert_allclose(found[False], [45] * 3, rtol=1e-5)
     np.testing.assert_allclose(found[True], [45, 145, 245], rtol=1e-5)
