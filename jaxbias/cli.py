@@ -33,6 +33,7 @@ STUDIES = {
     "generative_augmentation": "jaxbias.studies.generative_augmentation",
     "dataset_classification": "jaxbias.studies.dataset_classification",
     "imagenet_biases": "jaxbias.studies.imagenet_biases",
+    "synthetic_shape_bias": "jaxbias.studies.synthetic_shape_bias",
     "train": "jaxbias.studies.train",
 }
 """Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT.

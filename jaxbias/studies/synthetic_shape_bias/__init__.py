@@ -1,0 +1,23 @@
+"""Harnessing synthetic datasets (Benarous et al. 2023): shape bias of made images."""
+
+TITLE = "Synthetic data and shape bias"
+
+_HERE = "jaxbias.studies.synthetic_shape_bias"
+
+EXPERIMENTS = {
+    "metric-calibration": (
+        f"{_HERE}.calibration.experiment",
+        "what the measures of shape bias read on features that nobody trained",
+    ),
+    "train": (
+        f"{_HERE}.train.experiment",
+        "a network learns from made images, and its shape bias is watched",
+    ),
+    "generate": (
+        f"{_HERE}.generate.experiment",
+        "images made from nothing, as folders or tar shards",
+    ),
+}
+"""Experiments by name: the module that has Config, PRESETS and run, and one line."""
+
+DEFAULT = "metric-calibration"

@@ -1,0 +1,1 @@
+"""What the measures of shape bias read on features that nobody trained."""

@@ -1,0 +1,1 @@
+"""Images of a generator, written for others to read."""

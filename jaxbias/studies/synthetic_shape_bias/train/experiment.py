@@ -1,0 +1,145 @@
+"""Train: a network learns from made images, and its shape bias is watched.
+
+Images come from a generator (untrained networks, dead leaves, fractals, programs, noise),
+made on the device; the network learns to name their programs, to know two views of an image
+as one, to fill in masked patches, or to tell which program's parameters go with an image.
+Before the first step and at steps evenly apart in their logarithm its frozen features are
+asked: whether cue-conflict images are nearest to images of their shape or of their texture
+(with the interval over source images, beside what the untrained network reads), how well
+either cue can be decoded linearly, how well another set's labels can, how far apart images
+are, and how much they move with colour and mirroring.
+
+    python -m experiments.synthetic_shape_bias train --data fractal --supervision simclr
+    python -m experiments.synthetic_shape_bias train --data cifar10:DIR --cue-conflict DIR
+
+quick, a network of four layers on 4,096 images of 32 pixels, takes some minutes on two
+cores; paper has the sizes of the authors' code and wants a GPU.
+"""
+
+from jaxbias.files import UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.synthetic_shape_bias.train.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.terminal import Reporter
+
+__all__ = ["PRESETS", "Config", "check", "check_values", "run", "show"]
+
+OWN = 512
+"""Training images whose distances are taken."""
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError`, in one line, if a run could not succeed."""
+    from jaxbias.data.cue_conflict import Stimuli
+    from jaxbias.models import catalogue, mae
+    from jaxbias.studies.synthetic_shape_bias.train import images
+
+    check_values(config)
+    if config.supervision == "mae":
+        if config.model not in mae.MODELS:
+            raise UsageError(f"--model: one of {', '.join(mae.MODELS)}")
+    else:
+        try:
+            catalogue.entry(config.model)
+        except catalogue.UnknownModelError as error:
+            raise UsageError(f"--model: {error}") from error
+    if ":" not in config.data:
+        images.generator(config)
+    if config.cue_conflict:
+        Stimuli.open(config.cue_conflict)
+    images.transfer(config)
+
+
+def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
+    """Make, train, look, judge and draw; goes on where an earlier run was cut."""
+    from jaxbias import devices, tables
+    from jaxbias.data.archives import SourceError
+    from jaxbias.studies.synthetic_shape_bias.train import (
+        figures,
+        images,
+        published,
+        readouts,
+        tasks,
+    )
+    from jaxbias.training import build, fit
+    from jaxbias.training.checkpoints import CheckpointError
+    from jaxbias.training.recipes import Running
+
+    with reporter.status("making images"):
+        found = images.opened(config)
+    recipe = tasks.recipe_of(config)
+    total = build.total_steps(recipe, len(found.training) // config.batch)
+    _say_what(config, len(found.training), total, reporter)
+    with reporter.status("drawing the stimuli"):
+        look = readouts.Readouts(
+            readouts.shown(config),
+            images.transfer(config),
+            found.training.sample(OWN),
+            config,
+        )
+    running = Running(
+        seed=config.seed,
+        n_seeds=config.n_seeds,
+        seed_axis="map",
+        validate_every=10**6,
+        log_every=10,
+    )
+    try:
+        fitted = fit.fit(
+            *(recipe, running, found.training, found.scored, directory, reporter),
+            make=tasks.maker(config, found),
+            looks=fit.Looks(readouts.steps_of(total, config.looks), look),
+        )
+    except (SourceError, CheckpointError) as error:
+        raise UsageError(str(error)) from error
+    if not devices.is_writer():
+        return
+    rows = [{k: v for k, v in row.items() if k != "kind"} for row in fitted.looks]
+    directory.write_table(tables.columns_of(rows))
+    directory.write_verdicts(published.judge(config, directory.read_table()))
+    directory.update_manifest(parameters=fitted.parameters, steps=total)
+    with reporter.status("drawing the figures"):
+        figures.draw(config, look, directory)
+    show(directory, reporter)
+
+
+def _say_what(config: Config, count: int, steps: int, reporter: Reporter) -> None:
+    made = ""
+    if ":" not in config.data:
+        own = "one each" if config.programs is None else f"{config.programs:,}"
+        made = f", programs: {own}{', made anew each epoch' if config.endless else ''}"
+    reporter.say(
+        f"{config.model} on {count:,} images of {config.data}, {config.size} x "
+        f"{config.size}{made}; {config.supervision}, {steps:,} steps of {config.batch}"
+    )
+    if config.transfer == "shapes":
+        reporter.say(
+            "no --transfer: features are asked about shapes that are drawn here"
+        )
+
+
+def show(directory: RunDirectory, reporter: Reporter) -> None:
+    """Print the looks, means over seeds."""
+    import numpy as np
+
+    columns = directory.read_table()
+    names = {
+        "bias, on a colour": "solid_bias",
+        "on a texture": "textured_bias",
+        "official": "official_bias",
+        "above chance": "official_apart_bias",
+        "shape decoded": "solid_shape_decoded",
+        "texture decoded": "solid_texture_decoded",
+        "transfer": "transfer",
+        "spread": "spread",
+    }
+    names = {words: name for words, name in names.items() if name in columns}
+    rows = []
+    for step in np.unique(columns["step"]):
+        own = columns["step"] == step
+        cells = (float(np.mean(columns[name][own])) for name in names.values())
+        rows.append([f"{step:,}", *(f"{value:.3f}" for value in cells)])
+    reporter.table(["step", *names], rows)

@@ -1,0 +1,169 @@
+"""What a network is trained on, and what its features are asked about."""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxbias.data import sources
+from jaxbias.data.archives import SourceError
+from jaxbias.data.generators import catalogue
+from jaxbias.files import UsageError
+from jaxbias.studies.synthetic_shape_bias.train.config import Config
+from jaxbias.training import sets
+from jaxbias.training.recipes import Running
+from jaxbias.training.sets import Drawn, Prepared
+
+SCORED = 512
+"""Images for the log, at most."""
+
+BEYOND = 2**30
+"""Number of the first image that is never trained on."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The images of a training.
+
+    Attributes:
+        training: Made as they are needed, or kept.
+        scored: Others of the same kind, for the log.
+        table: What describes each program; None of images that were there.
+    """
+
+    training: Drawn | Prepared
+    scored: Prepared
+    table: Float[Array, "program parameter"] | None
+
+
+def opened(config: Config) -> Sets:
+    """Make or read the images.
+
+    Raises:
+        UsageError: Naming the option, if they cannot be used.
+    """
+    return _made(config) if ":" not in config.data else _read(config)
+
+
+def generator(config: Config) -> catalogue.Generator:
+    """What makes the images.
+
+    Raises:
+        UsageError: If there is none of that name, or of that size.
+    """
+    try:
+        return catalogue.generator(config.data, config.size)
+    except catalogue.UnknownGeneratorError as error:
+        raise UsageError(f"--data: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"--size {config.size}: {error}") from error
+
+
+def _made(config: Config) -> Sets:
+    made, seed = generator(config), np.uint32(config.seed)
+    table = None
+    if config.programs is not None:
+        count = config.programs
+        table = jax.jit(lambda: catalogue.codes(made, seed, count))()
+    drawn = Drawn(
+        draw=partial(_draw, made, config.seed),
+        data=table,
+        count=config.images,
+        classes=tuple(f"{number}" for number in range(config.programs or 1)),
+        size=config.size,
+        endless=config.endless,
+    )
+    scored = Drawn(
+        draw=partial(_draw, made, config.seed, first=BEYOND),
+        data=table,
+        count=min(SCORED, config.images),
+        classes=drawn.classes,
+        size=config.size,
+    )
+    described = None
+    if table is not None:
+        described = _standard(jax.jit(jax.vmap(made.parameters))(table))
+    return Sets(drawn if config.endless else drawn.kept(), scored.kept(), described)
+
+
+def _draw(
+    made: catalogue.Generator, seed: int, table: catalogue.Code, index, first: int = 0
+) -> tuple[Array, Array]:
+    pixels, labels = catalogue.images(made, np.uint32(seed), index + first, table)
+    return pixels, labels.astype(jnp.int32)
+
+
+def _standard(table: Float[Array, "program parameter"]) -> Array:
+    """Of mean 0 and deviation 1; what all programs share is 0."""
+    centred = table - jnp.mean(table, axis=0, keepdims=True)
+    spread = jnp.std(centred, axis=0, keepdims=True)
+    return jnp.where(spread > 1e-6, centred / jnp.where(spread > 1e-6, spread, 1), 0.0)
+
+
+def _read(config: Config) -> Sets:
+    try:
+        first, second = sources.open_splits(config.data, None, share=0.1)
+        first = sets.limited(first, config.images)
+        second = sets.limited(second, max(SCORED, len(second.classes)))
+        running = Running(size=config.size, resident="yes")
+        both = [sets.prepare(one, running, config.model) for one in (first, second)]
+    except SourceError as error:
+        raise UsageError(f"--data: {error}") from error
+    if both[0].channels != 3:
+        raise UsageError(f"--data: {both[0].channels} channels; three are needed")
+    if len(both[0]) < config.batch:
+        raise UsageError(f"--batch: {config.batch} for {len(both[0])} images")
+    return Sets(both[0], both[1], None)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Labelled images: as many to fit a classifier to as to test it on.
+
+    Attributes:
+        images: uint8, first those to fit to.
+        labels: Their classes.
+        fitted: How many are to fit to.
+        classes: How many classes there are.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    fitted: int
+    classes: int
+
+
+@lru_cache(maxsize=1)
+def transfer(config: Config) -> Transfer:
+    """The labelled images.
+
+    Raises:
+        UsageError: Naming the option, if they cannot be used.
+    """
+    try:
+        both = sources.open_splits(config.transfer, None, share=0.5)
+        running = Running(size=config.size, resident="yes")
+        count = config.transfer_images
+        parts = [
+            sets.prepare(sets.limited(one, count), running, config.model)
+            for one in both
+        ]
+    except SourceError as error:
+        raise UsageError(f"--transfer: {error}") from error
+    if parts[0].channels != 3:
+        raise UsageError(f"--transfer: {parts[0].channels} channels; three are needed")
+    found = [part.images for part in parts if part.images is not None]
+    labels = [one.labels for one in found]
+    classes = len(both[0].classes)
+    for own in labels:
+        if np.bincount(own, minlength=classes).min() < 1 or classes < 2:
+            raise UsageError("--transfer: two classes or more, with images of each")
+    return Transfer(
+        np.concatenate([np.asarray(one.images) for one in found]),
+        np.concatenate(labels),
+        len(labels[0]),
+        classes,
+    )

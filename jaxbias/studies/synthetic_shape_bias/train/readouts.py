@@ -1,0 +1,171 @@
+"""What a network's features say in the course of its training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxbias import rng
+from jaxbias.numerics.bootstrap import interval
+from jaxbias.numerics.image_features import shrunk
+from jaxbias.probes import cues, linear, neighbours
+from jaxbias.probes.features import extract
+from jaxbias.studies.synthetic_shape_bias.calibration import stimuli
+from jaxbias.studies.synthetic_shape_bias.calibration.config import Config as Asked
+from jaxbias.studies.synthetic_shape_bias.calibration.stimuli import Set
+from jaxbias.studies.synthetic_shape_bias.train.config import Config
+from jaxbias.studies.synthetic_shape_bias.train.images import Transfer
+from jaxbias.studies.synthetic_shape_bias.train.tasks import Features
+from jaxbias.training.steps import Task, TrainState
+
+PIECE = 200
+"""Images whose features are computed at once."""
+
+SPREAD = 64
+"""Images of a batch whose spread is taken, as published."""
+
+PENALTY = 1e-2
+"""Of the linear classifier: one, so that looks are comparable."""
+
+LAYER = "features"
+
+INSTANCES = 5
+"""Drawn images of each pair of a shape and another texture: 1,200 in all."""
+
+
+def steps_of(total: int, count: int) -> tuple[int, ...]:
+    """Steps after which a network is looked at: 0, the last, and some in between."""
+    if count <= 2:
+        return (0, total)[:count]
+    between = np.geomspace(1, total, count - 1)
+    return tuple(sorted({0, *np.rint(between).astype(int).tolist()}))
+
+
+def shown(config: Config) -> list[Set]:
+    """The stimuli, at the size of the training images."""
+    asked = Asked(
+        cue_conflict=config.cue_conflict,
+        drawn=("solid", "textured"),
+        size=max(64, config.size),
+        instances=INSTANCES,
+        seed=config.seed,
+    )
+    return [_at(one, config.size) for one in stimuli.sets(asked)]
+
+
+def _at(one: Set, size: int) -> Set:
+    smaller = jax.jit(lambda images: shrunk(images.astype(jnp.float32), size))
+    parts = [
+        np.round(smaller(one.images[i : i + PIECE])).astype(np.uint8)
+        for i in range(0, len(one.images), PIECE)
+    ]
+    return replace(one, images=np.concatenate(parts))
+
+
+@dataclass
+class Readouts:
+    """Looks at states of one training; see `fit.Looks`.
+
+    Attributes:
+        sets: Stimuli of known cues.
+        transfer: Labelled images.
+        own: Some training images.
+        config: Of the experiment.
+    """
+
+    sets: Sequence[Set]
+    transfer: Transfer
+    own: np.ndarray
+    config: Config
+
+    def __post_init__(self) -> None:
+        self._features: Features | None = None
+
+    def __call__(self, task: Task, state: TrainState) -> dict[str, float]:
+        """Numbers by name.
+
+        For each set of stimuli NAME: shares of images whose shape and whose texture is
+        found among neighbours (`NAME_shape`, `NAME_texture`), their shape bias
+        (`NAME_bias`, `NAME_low`, `NAME_high`), how well a linear classifier tells shapes
+        and textures (`NAME_shape_decoded`, `NAME_texture_decoded`); where images have
+        siblings, the first three without these (`NAME_apart_...`), and the shape bias of
+        what is above chance (`NAME_apart_bias`). `transfer`: accuracy of a linear
+        classifier of the labelled images. `spread`: mean cosine distance of two training
+        images; `colour`, `mirror`: of one and its grey version or mirror image.
+        """
+        if self._features is None:
+            self._features = Features.of(task, self.config)
+        weights = self._features.weights(state)
+        found: dict[str, float] = {}
+        for one in self.sets:
+            found |= self._cues(one, self._of(weights, one.images))
+        return found | self._transferred(weights) | self._distances(weights)
+
+    def _of(self, weights, images: np.ndarray) -> np.ndarray:
+        assert self._features is not None
+        batches = (images[i : i + PIECE] for i in range(0, len(images), PIECE))
+        return extract(self._features, weights, batches, layer=LAYER)
+
+    def _cues(self, one: Set, values: np.ndarray) -> dict[str, float]:
+        labels = (jnp.asarray(one.shapes), jnp.asarray(one.textures), one.sources)
+        read = neighbours.neighbour_bias(jnp.asarray(values), *labels)
+        key = rng.stream(jax.random.key(self.config.seed), "looks", one.name)
+        first, second = jax.random.split(key)
+        drawn = neighbours.resampled(
+            first, read, *labels, resamples=self.config.resamples
+        )
+        low, high = interval(np.asarray(drawn.mean))
+        found = {
+            f"{one.name}_shape": read.shape_accuracy.mean(),
+            f"{one.name}_texture": read.texture_accuracy.mean(),
+            f"{one.name}_bias": read.mean,
+            f"{one.name}_low": low,
+            f"{one.name}_high": high,
+        }
+        if one.shared:
+            apart = neighbours.neighbour_bias(
+                jnp.asarray(values), *labels, exclusion="either"
+            )
+            chance = neighbours.chance(second, apart, *labels, permutations=100)
+            found |= {
+                f"{one.name}_apart_shape": apart.shape_accuracy.mean(),
+                f"{one.name}_apart_texture": apart.texture_accuracy.mean(),
+                f"{one.name}_apart_bias": neighbours.above_chance(apart, chance).mean(),
+            }
+        for cue, own, source in (
+            ("shape", one.shapes, one.sources.shape),
+            ("texture", one.textures, one.sources.texture),
+        ):
+            decoded = cues.decodability(
+                values, own, np.asarray(source), penalties=(PENALTY,)
+            )
+            found[f"{one.name}_{cue}_decoded"] = decoded
+        return {name: float(value) for name, value in found.items()}
+
+    def _transferred(self, weights) -> dict[str, float]:
+        given = self.transfer
+        values = self._of(weights, given.images)
+        fitted = linear.fit(
+            values[: given.fitted],
+            given.labels[: given.fitted],
+            given.classes,
+            penalties=(PENALTY,),
+        )
+        answers = fitted.logits(values[given.fitted :]).argmax(axis=1)
+        return {"transfer": float(np.mean(answers == given.labels[given.fitted :]))}
+
+    def _distances(self, weights) -> dict[str, float]:
+        own = self.own
+        grey = np.round(own.mean(axis=-1, keepdims=True)).astype(np.uint8)
+        plain, other, mirror = (
+            jnp.asarray(self._of(weights, images))
+            for images in (own, np.repeat(grey, 3, axis=-1), own[:, :, ::-1])
+        )
+        batch = min(SPREAD, len(own))
+        return {
+            "spread": float(cues.in_batch_spread(plain, batch)),
+            "colour": float(cues.pair_distance(plain, other)),
+            "mirror": float(cues.pair_distance(plain, mirror)),
+        }

@@ -1,0 +1,66 @@
+"""Every generator: images by number, sizes, what tells programs apart, refusals."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxbias.data.generators import catalogue
+from jaxbias.data.generators.catalogue import GENERATORS, generator
+
+SMALL = {"stylegan-random": {"channels": 8, "latents": 8}}
+
+
+@cache
+def made(name, size=16):
+    return generator(name, size, **SMALL.get(name, {}))
+
+
+@cache
+def drawing(name, of_set):
+    """Images of one compiled program."""
+    own = made(name)
+    return jax.jit(lambda index, table: catalogue.images(own, 3, index, table))
+
+
+@cache
+def table(name):
+    return jax.jit(partial(catalogue.codes, made(name), 3, 2))()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_images_follow_from_their_numbers_and_their_programs(name):
+    draw = drawing(name, True)
+    whole, labels = draw(jnp.arange(6, dtype=jnp.int32), table(name))
+    assert whole.shape == (6, 16, 16, 3) and whole.dtype == jnp.uint8
+    assert labels.tolist() == [0, 1, 0, 1, 0, 1]
+    again, _ = draw(jnp.asarray([4, 4, 5, 1, 0, 9], jnp.int32), table(name))
+    np.testing.assert_array_equal(again[:5], whole[np.asarray([4, 4, 5, 1, 0])])
+    # Images of a program differ, and so do programs.
+    assert (whole[0] != whole[2]).any() and (whole[0] != whole[1]).any()
+    own = made(name)
+    described = np.asarray(jax.vmap(own.parameters)(table(name)))
+    assert described.ndim == 2 and np.isfinite(described).all()
+    assert (described[0] != described[1]).any() and np.abs(described).max() < 20
+
+
+def test_each_image_of_no_table_has_a_program_of_its_own():
+    own = made("coloured-noise")
+    index = jnp.arange(4, dtype=jnp.int32)
+    pixels, labels = catalogue.images(own, 3, index)
+    assert labels.tolist() == [0] * 4
+    key = jax.random.fold_in(
+        catalogue.rng.stream(jax.random.key(3), "images"), jnp.int32(2)
+    )
+    np.testing.assert_array_equal(pixels[2], np.round(255 * own.sample(key)))
+    other, _ = catalogue.images(own, 4, index)
+    assert (np.asarray(other) != np.asarray(pixels)).any()
+
+
+def test_an_unknown_generator_or_size_is_refused():
+    with pytest.raises(catalogue.UnknownGeneratorError, match="'x': one of stylegan"):
+        generator("x", 32)
+    with pytest.raises(ValueError, match="8 pixels"):
+        generator("stylegan-sparse", 8)

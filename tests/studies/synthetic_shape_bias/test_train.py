@@ -1,0 +1,187 @@
+"""Train: every supervision learns, looks are read and resumed, refusals."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import whole_runs
+
+from jaxbias.files import UsageError
+from jaxbias.models import catalogue
+from jaxbias.models.plain import SmallCNN
+from jaxbias.studies.synthetic_shape_bias.train import (
+    experiment,
+    images,
+    published,
+    readouts,
+    tasks,
+)
+from jaxbias.studies.synthetic_shape_bias.train.config import (
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.training import steps
+from jaxbias.training.sets import Drawn
+
+TINY = Config(
+    data="coloured-noise",
+    programs=4,
+    images=64,
+    size=16,
+    model="cnn_tiny",
+    epochs=2,
+    batch=16,
+    looks=3,
+    transfer_images=100,
+    resamples=100,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    patch = pytest.MonkeyPatch()
+    entry = catalogue.Entry(
+        make=lambda classes, dtype: SmallCNN(width=4, classes=classes, dtype=dtype),
+        size=16,
+        source="this test",
+    )
+    patch.setitem(catalogue.CATALOGUE, "cnn_tiny", entry)
+    yield
+    patch.undo()
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "expected"),
+    [(100, 2, (0, 100)), (100, 4, (0, 1, 10, 100)), (3, 8, (0, 1, 2, 3))],
+)
+def test_looks_are_evenly_apart_in_their_logarithm(total, count, expected):
+    assert readouts.steps_of(total, count) == expected
+
+
+def test_images_are_kept_or_made_and_others_are_scored():
+    found = images.opened(TINY)
+    endless = images.opened(replace(TINY, endless=True))
+    assert isinstance(endless.training, Drawn) and found.table is not None
+    assert found.training.classes == ("0", "1", "2", "3")
+    kept = found.training.sample(64)
+    np.testing.assert_array_equal(endless.training.sample(64), kept)
+    scored = found.scored.sample(64)
+    assert not {one.tobytes() for one in kept} & {one.tobytes() for one in scored}
+    table = np.asarray(found.table)
+    np.testing.assert_allclose(table.mean(0), 0, atol=1e-5)
+    assert np.all(np.isclose(table.std(0), 1, atol=1e-4) | (table.std(0) == 0))
+    assert images.opened(replace(TINY, programs=None)).table is None
+    with pytest.raises(ValueError, match="without end"):
+        endless.training.kept()
+
+
+@pytest.mark.parametrize(
+    "supervision",
+    ["simclr", pytest.param("supcon", marks=pytest.mark.slow), "parameters"],
+)
+def test_features_are_those_of_the_network_alone(supervision):
+    config = replace(TINY, supervision=supervision)
+    found = images.opened(config)
+    recipe = tasks.recipe_of(config)
+    options = {"classes": 4, "size": 16, "epoch_steps": 4}
+    task = tasks.maker(config, found)(
+        recipe, **options, mean=(0.4, 0.5, 0.6), sd=(0.2, 0.3, 0.2)
+    )
+    state = steps.create(task, jax.random.key(0), 16)
+    pixels = jnp.asarray(found.training.sample(16))
+    labels = jnp.arange(16, dtype=jnp.int32) % 4
+    run = jax.jit(lambda state: steps.step(task, state, pixels, labels, key(), seen()))
+    key = lambda: jax.random.key(1)  # noqa: E731
+    seen = lambda: steps.Seen(  # noqa: E731
+        jax.random.key(2), jnp.arange(16), jnp.int32(0)
+    )
+    after, metrics = run(state)
+    assert np.isfinite(metrics["loss"]) and 0 <= metrics["accuracy"] <= 1
+    features = tasks.Features.of(task, config)
+    index = jnp.arange(16)
+    before, later = (
+        np.asarray(features(features.weights(one), pixels, index)["features"])
+        for one in (state, after)
+    )
+    network = catalogue.build("cnn_tiny", 4)
+    mean, sd = np.asarray([0.4, 0.5, 0.6]), np.asarray([0.2, 0.3, 0.2])
+    normal = ((np.asarray(pixels) / 255 - mean) / sd).astype(np.float32)
+    own = {"params": state.params["network"]}
+    own |= {k: v["network"] for k, v in {"batch_stats": state.batch_stats}.items() if v}
+    expected = network.apply(own, jnp.asarray(normal))[1]["features"]
+    np.testing.assert_allclose(before, expected, atol=1e-4)
+    assert np.abs(later - before).max() > 1e-4
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    config = replace(TINY, supervision="cross-entropy")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(readouts, "INSTANCES", 1)
+    yield whole_runs.finished(experiment, config, tmp_path_factory.mktemp("r") / "run")
+    patch.undo()
+
+
+def test_a_run_has_a_row_for_each_look(directory):
+    rows = directory.read_table()
+    assert rows["step"].tolist() == [0, 1, 8] and set(rows["seed"].tolist()) == {0}
+    for name in ("solid", "textured"):
+        assert (rows[f"{name}_low"] <= rows[f"{name}_bias"] + 1e-6).all()
+        assert (rows[f"{name}_shape_decoded"] > 0.03).all()
+    assert (rows["transfer"] > 0.05).all()
+    assert rows["spread"][0] != rows["spread"][-1]
+    assert {row["id"] for row in directory.read_verdicts()} == {
+        *("transfers", "training-moves-it", "decodable")
+    }
+    for name in ("curves", "images"):
+        assert (directory.path / "figures" / f"{name}.png").stat().st_size > 8_000
+
+
+def test_verdicts_follow_the_numbers():
+    def outcome(**ends):
+        rows = {"step": np.asarray([0, 10])} | {
+            name: np.asarray(values) for name, values in (BASE | ends).items()
+        }
+        return [row["outcome"] for row in published.judge(TINY, rows)]
+
+    BASE = {
+        "transfer": [0.2, 0.5],
+        "solid_bias": [0.5, 0.6],
+        "textured_bias": [0.4, 0.4],
+        "textured_shape_decoded": [0.2, 0.3],
+    }
+    assert outcome() == ["reproduced"] * 3
+    assert outcome(transfer=[0.3, 0.35])[0] == "not reproduced"
+    assert outcome(solid_bias=[0.5, 0.53])[1] == "not reproduced"
+    assert outcome(textured_bias=[0.4, 0.7])[2] == "not judged"
+    assert outcome(textured_shape_decoded=[0.2, 0.1])[2] == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"programs": None, "supervision": "supcon"}, "supcon: needs --programs"),
+        ({"programs": 1, "supervision": "parameters"}, "needs two --programs"),
+        ({"supervision": "mae"}, "--model cnn_tiny: mae_32"),
+        ({"model": "mae_32"}, "--model mae_32: mae_32"),
+        ({"model": "x"}, "--model: no model 'x'"),
+        ({"data": "x"}, "--data: no generator 'x'"),
+        ({"data": "folder:x", "supervision": "parameters"}, "needs images that are"),
+        ({"batch": 128}, "--batch: 128 for 64 images"),
+        ({"looks": 1}, "--looks: must be >= 2"),
+        ({"crop_area": (0.5, 0.1)}, "--crop-area"),
+        ({"transfer": "folder:nowhere"}, "--transfer: nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(changes, message):
+    with pytest.raises(UsageError) as error:
+        experiment.check(replace(TINY, **changes))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_every_preset_is_in_order():
+    for config in PRESETS.values():
+        check_values(config)
