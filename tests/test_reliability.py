@@ -129,7 +129,9 @@ def test_killed_ten_times_a_run_ends_with_the_same_bytes(tmp_path, longer, seed)
 # Told to stop
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("SIGINT", marks=pytest.mark.slow), "SIGTERM"]
+)
 def test_a_signal_stops_a_run_that_the_same_command_resumes(
     tmp_path, undisturbed, name
 ):

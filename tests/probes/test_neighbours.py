@@ -133,16 +133,22 @@ def test_scikit_learn_finds_the_same():
     pytest.importorskip("sklearn")
     design = Design(4, 4)
     embeddings = design.embeddings(2)
-    every = range(0, 60)
-    shape, texture = (
-        released_shape_bias.right(np.asarray(embeddings), np.asarray(labels), every)
-        for labels in (design.shapes, design.textures)
-    )
+    some = range(0, 60, 4)
     found = neighbour_bias(embeddings, *design.labels, classes=CLASSES)
-    ours = elected(found.shape_nearest, design.shapes, CLASSES) == design.shapes[None]
-    np.testing.assert_array_equal(ours, shape)
+    for nearest, labels in (
+        (found.shape_nearest, design.shapes),
+        (found.texture_nearest, design.textures),
+    ):
+        right = released_shape_bias.right(
+            np.asarray(embeddings), np.asarray(labels), some
+        )
+        ours = elected(nearest, labels, CLASSES) == labels[None]
+        np.testing.assert_array_equal(np.asarray(ours)[:, ::4], right)
+    # 1/2 and 2/3 of those that are right are shapes.
+    shape = np.asarray([[True, False], [True, True]])
+    texture = np.asarray([[True, False], [False, True]])
     expected = released_shape_bias.shape_bias(shape, texture)
-    assert float(found.mean) == pytest.approx(expected, abs=1e-6)
+    assert expected == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
 def test_equal_votes_go_to_the_lowest_label():
