@@ -135,14 +135,14 @@ def test_scikit_learn_finds_the_same():
     embeddings = design.embeddings(2)
     some = range(0, 60, 4)
     found = neighbour_bias(embeddings, *design.labels, classes=CLASSES)
-    for nearest, labels in (
+    for near, labels in (
         (found.shape_nearest, design.shapes),
         (found.texture_nearest, design.textures),
     ):
         right = released_shape_bias.right(
             np.asarray(embeddings), np.asarray(labels), some
         )
-        ours = elected(nearest, labels, CLASSES) == labels[None]
+        ours = elected(near, labels, CLASSES) == labels[None]
         np.testing.assert_array_equal(np.asarray(ours)[:, ::4], right)
     # 1/2 and 2/3 of those that are right are shapes.
     shape = np.asarray([[True, False], [True, True]])
