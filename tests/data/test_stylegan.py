@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from jaxbias.data.generators import stylegan, wavelets
+from jaxbias.data.generators import layer_filters, layer_noise, stylegan, wavelets
 from jaxbias.data.generators.stylegan import Config
 
 KINDS = ["highfreq", "sparse", "oriented"]
@@ -196,7 +196,7 @@ def test_biases_are_uniform_and_ascend():
 
 def test_noise_has_the_spectrum_asked_for(key):
     exponents = jnp.asarray([0.5, 1.5])
-    draw = jax.vmap(lambda k: jnp.stack(stylegan._power_law(k, exponents, [32, 32])))
+    draw = jax.vmap(lambda k: jnp.stack(layer_noise.power_law(k, exponents, [32, 32])))
     fields = np.asarray(draw(jax.random.split(key, 200)))
     np.testing.assert_allclose(fields.var((0, 2, 3)), 1, rtol=0.05)
     power = (np.abs(np.fft.fft2(fields)) ** 2).mean(0)
@@ -208,8 +208,8 @@ def test_noise_has_the_spectrum_asked_for(key):
 
 
 def test_envelopes_grow_from_sixteen_numbers(key):
-    np.testing.assert_allclose(stylegan._lanczos(4), np.eye(4), atol=1e-6)
-    np.testing.assert_allclose(stylegan._lanczos(32).sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(layer_noise.lanczos(4), np.eye(4), atol=1e-6)
+    np.testing.assert_allclose(layer_noise.lanczos(32).sum(1), 1, atol=1e-6)
     config = Config(size=32, kind="oriented", channels=4)
     keys = jax.random.split(key, 3)
     code = stylegan.code(keys[0], config)
@@ -270,12 +270,12 @@ def test_codes_and_keys_map_as_a_loop(kind, size):
 
 
 def test_other_sizes_are_means_over_areas():
-    shrink = stylegan._area(32, 20)
+    shrink = layer_filters.area(32, 20)
     np.testing.assert_allclose(shrink.sum(1), 1, rtol=1e-6)
     line = np.random.default_rng(0).normal(size=32)
     wanted = np.repeat(line, 5).reshape(20, 8).mean(1)
     np.testing.assert_allclose(shrink @ line, wanted, atol=1e-6)
-    np.testing.assert_allclose(stylegan._area(32, 16)[3, 6:8], 0.5)
+    np.testing.assert_allclose(layer_filters.area(32, 16)[3, 6:8], 0.5)
 
 
 def test_what_is_refused():

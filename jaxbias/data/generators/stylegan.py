@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxbias.arrays import RandomKey
-from jaxbias.data.generators import wavelets
+from jaxbias.data.generators import layer_filters, layer_noise, wavelets
 
 MOST = 32_768
 """Channels of a layer times its side in pixels, at most."""
@@ -253,8 +253,10 @@ def _image(key: RandomKey, code: Code, config: Config, network) -> Image:
     noise = _noise(keys[1:3], code, config)
     picture = network(code, styles, noise, config, blocks=_blocks(config))
     if picture.shape[-1] != config.size:
-        shrink = jnp.asarray(_area(picture.shape[-1], config.size), picture.dtype)
-        picture = _both(shrink, picture, shrink)
+        shrink = jnp.asarray(
+            layer_filters.area(picture.shape[-1], config.size), picture.dtype
+        )
+        picture = layer_filters.both(shrink, picture, shrink)
     centre = picture.mean((1, 2), keepdims=True)
     picture = (picture - centre) / picture.std((1, 2), keepdims=True)
     mean, spread = COLOURS[0] + COLOURS[1] * jax.random.normal(keys[3], (2, 3))
@@ -310,7 +312,7 @@ def _rank_one(
     taps = jnp.einsum("ct,chw->thw", kernels[0], code.constant, precision="highest")
     picture = jnp.zeros((3, 2, 2), taps.dtype)
     for layer in range(2 * blocks - 1):
-        one = _doubled(taps) if layer % 2 else _filtered(taps)
+        one = layer_filters.doubled(taps) if layer % 2 else layer_filters.filtered(taps)
         # XLA would compute it again for every tap.
         one = lax.optimization_barrier(one)
         values = noise[layer] + one, noise[layer] - one
@@ -327,7 +329,11 @@ def _rank_one(
         both = parts[0] + parts[1]
         taps = both[:9]
         if layer % 2 == 0:
-            picture = _both(*_grown(picture)) + both[9:] if layer else both[9:]
+            picture = (
+                layer_filters.both(*layer_filters.grown(picture)) + both[9:]
+                if layer
+                else both[9:]
+            )
     return picture
 
 
@@ -374,7 +380,7 @@ def _dense(
         kernel = weights[layer] * styles[layer][None, :inner, None]
         norm = lax.rsqrt(jnp.square(kernel).sum((1, 2), keepdims=True))
         taps = jnp.einsum("oit,ihw->tohw", kernel * norm, x, precision="highest")
-        x = _doubled(taps) if layer % 2 else _filtered(taps)
+        x = layer_filters.doubled(taps) if layer % 2 else layer_filters.filtered(taps)
         if config.kind != "random":
             x = x + noise[layer][None] + code.bias[layer, : widths[block], None, None]
         x = GAIN * jnp.maximum(x, 0)
@@ -384,7 +390,11 @@ def _dense(
             new = jnp.einsum(
                 "kc,chw->khw", colours[:, : len(x)], x, precision="highest"
             )
-            picture = _both(*_grown(picture)) + new if layer else new
+            picture = (
+                layer_filters.both(*layer_filters.grown(picture)) + new
+                if layer
+                else new
+            )
     return picture
 
 
@@ -418,129 +428,13 @@ def _noise(keys: Array, code: Code, config: Config) -> list[Map]:
     if config.kind == "random":
         return []
     if config.kind == "highfreq":
-        maps = _power_law(keys[0], code.exponent, sides)
+        maps = layer_noise.power_law(keys[0], code.exponent, sides)
     else:
-        maps = _enveloped(keys, code, sides if config.kind == "sparse" else sides[-1:])
+        wanted = sides if config.kind == "sparse" else sides[-1:]
+        maps = layer_noise.enveloped(keys, code.exponent[-len(wanted) :], wanted)
     if config.kind == "oriented":
         for _ in range(blocks - 1):
             small = maps[0].reshape(len(maps[0]) // 2, 2, -1, 2).mean((1, 3))
             maps = [small, *maps]
         maps = [maps[(layer + 1) // 2] for layer in range(2 * blocks - 1)]
     return [code.strength[i] * x for i, x in enumerate(maps)]
-
-
-def _power_law(
-    key: RandomKey, exponents: Float[Array, " layer"], sides: list[int]
-) -> list[Map]:
-    """Normal fields of variance 1 with amplitude 1 / frequency^a and mean 0."""
-    # Paper: theirs are looked up among a hundred for each layer.
-    found = []
-    counts = [2 * side * (side // 2 + 1) for side in sides]
-    parts = jnp.split(
-        jax.random.normal(key, (sum(counts),)), np.cumsum(counts)[:-1].tolist()
-    )
-    for i, (part, side) in enumerate(zip(parts, sides, strict=True)):
-        logarithm, own = _frequencies(side)
-        amplitude = own * jnp.exp(-exponents[i] * logarithm)
-        # Columns that are their own mirror images lose half their power, and count once.
-        once = np.full((1, side // 2 + 1), 2.0, np.float32)
-        once[:, [0, -1]] = 1.0
-        power = (once * jnp.square(amplitude)).sum()
-        real, imaginary = part.reshape(2, side, side // 2 + 1)
-        scale = amplitude * (np.sqrt(2 / once) * side**2 * np.sqrt(0.5))
-        spectrum = lax.complex(real, imaginary) * scale.astype(real.dtype)
-        field = jnp.fft.irfft2(spectrum, (side, side))
-        found.append(field * lax.rsqrt(power))
-    return found
-
-
-@lru_cache(maxsize=16)
-def _frequencies(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of the frequencies of `rfft2`, and where they are not the mean's."""
-    across = np.fft.rfftfreq(side)
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], across)
-    own = frequency > 0
-    frequency[0, 0] = 1.0
-    return np.log(frequency).astype(np.float32), own.astype(np.float32)
-
-
-def _enveloped(keys: Array, code: Code, sides: list[int]) -> list[Map]:
-    """Noise times an envelope: 4 x 4 Laplace numbers, enlarged by Lanczos' filter."""
-    envelopes = jax.random.laplace(keys[1], (16 * len(sides),)).reshape(-1, 4, 4)
-    found = []
-    fields = _power_law(keys[0], code.exponent[-len(sides) :], sides)
-    for field, envelope, side in zip(fields, envelopes, sides, strict=True):
-        grow = jnp.asarray(_lanczos(side), field.dtype)
-        found.append(field * _both(grow, envelope, grow))
-    return found
-
-
-# Filters and borders.
-
-
-def _both(down: Array, image: Array, across: Array) -> Array:
-    """Multiply the columns of images by one matrix and their rows by another."""
-    tall = jnp.einsum("Hh,...hw->...Hw", down, image, precision="highest")
-    return jnp.einsum("Ww,...hw->...hW", across, tall, precision="highest")
-
-
-def _filtered(taps: Float[Array, "9 *out row column"]) -> Array:
-    """Add up what the taps of 3 x 3 kernels give, beyond whose input are zeros."""
-    side = taps.shape[-1]
-    pad = [(0, 0)] * (taps.ndim - 2) + [(1, 1)] * 2
-    wide = jnp.pad(taps, pad)
-    total = jnp.zeros_like(taps[0])
-    for tap in range(9):
-        i, j = divmod(tap, 3)
-        total += wide[tap, ..., i : i + side, j : j + side]
-    return total
-
-
-def _doubled(taps: Float[Array, "9 *out row column"]) -> Array:
-    """The same, of inputs at twice their size."""
-    side = taps.shape[-1]
-    grow = jnp.asarray(_growth(side)[1], taps.dtype)
-    taps = taps.reshape(3, 3, *taps.shape[1:])
-    across = jnp.einsum("jWw,ij...hw->i...hW", grow, taps, precision="highest")
-    return jnp.einsum("iHh,i...hW->...HW", grow, across, precision="highest")
-
-
-def _grown(picture: Array) -> tuple[Array, Array, Array]:
-    grow = jnp.asarray(_growth(picture.shape[-1])[0], picture.dtype)
-    return grow, picture, grow
-
-
-@lru_cache(maxsize=16)
-def _growth(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Doubling of a side: zeros between pixels, and [1, 3, 3, 1] / 4.
-
-    Returns:
-        The matrix of it, and those for the three taps of a filter that comes after.
-    """
-    new, old = np.arange(-1, 2 * side + 1)[:, None], np.arange(side)
-    # Pixel m counts at 2m - 1 to 2m + 2 of the new ones.
-    place = new - 2 * old + 1
-    weight = np.array([1, 3, 3, 1]) / 4
-    whole = np.where((place >= 0) & (place < 4), weight[np.clip(place, 0, 3)], 0.0)
-    taps = np.stack([whole[i : i + 2 * side] for i in range(3)])
-    return taps[1].astype(np.float32), taps.astype(np.float32)
-
-
-@lru_cache(maxsize=16)
-def _lanczos(side: int) -> Float[np.ndarray, "side 4"]:
-    """Enlargement of four pixels with three lobes; weights within the image add up to 1."""
-    place = (np.arange(side) + 0.5) * 4 / side - 0.5
-    distance = place[:, None] - np.arange(4)
-    weight = np.sinc(distance) * np.sinc(distance / 3) * (np.abs(distance) < 3)
-    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
-
-
-@lru_cache(maxsize=16)
-def _area(old: int, new: int) -> Float[np.ndarray, "new old"]:
-    """Mean over the part of the old pixels that each new one covers."""
-    edges = np.arange(new + 1) * old / new
-    pixels = np.arange(old)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(
-        edges[:-1, None], pixels
-    )
-    return (np.clip(overlap, 0, None) * new / old).astype(np.float32)
