@@ -44,6 +44,7 @@ from jax.sharding import Mesh
 from benchmarks import machine
 from benchmarks.other_side import OtherSide
 from benchmarks.stacked_networks import stacked_rows
+from benchmarks.timing import compiled, rates
 from benchmarks.training import alternated
 from benchmarks.transforms import pictures, show
 from jaxbias import devices, sweeps
@@ -112,29 +113,6 @@ def on(images: np.ndarray, mesh: Mesh) -> jax.Array:
 def keys(count: int, mesh: Mesh) -> jax.Array:
     drawn = jax.random.split(jax.random.key(0), count)
     return jax.device_put(drawn, jax.NamedSharding(mesh, jax.P(mesh.axis_names[0])))
-
-
-def compiled(program: Callable, *given: Any) -> tuple[Callable[[], float], float]:
-    """What gives the seconds of a call, after the first; and those of compilation."""
-    began = time.perf_counter()
-    ready = jax.jit(program).lower(*given).compile()
-    spent = time.perf_counter() - began
-
-    def call() -> float:
-        began = time.perf_counter()
-        jax.block_until_ready(ready(*given))
-        return time.perf_counter() - began
-
-    call()
-    return call, spent
-
-
-def rates(name: str, spent: list[float], count: int) -> Row:
-    """Images a second: of the best turn and of the median one."""
-    return {
-        f"{name}images_per_s_max": count / min(spent),
-        f"{name}images_per_s": count / statistics.median(spent),
-    }
 
 
 def beside(

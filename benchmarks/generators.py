@@ -36,6 +36,8 @@ from jax.sharding import Mesh
 
 from benchmarks import machine
 from benchmarks.other_side import OtherSide
+from benchmarks.timing import compiled, rates
+from benchmarks.transforms import show
 from jaxbias import devices, sweeps
 from jaxbias.data.generators import catalogue
 from jaxbias.probes import neighbours
@@ -56,21 +58,6 @@ FITTED = 12
 
 Row = dict[str, Any]
 Ask = Callable[..., Any]
-
-
-def compiled(run: Callable, *given: Any) -> tuple[Callable[[], float], float]:
-    """What gives the seconds of a call, after the first; and those of compilation."""
-    began = time.perf_counter()
-    ready = jax.jit(run).lower(*given).compile()
-    spent = time.perf_counter() - began
-
-    def call() -> float:
-        began = time.perf_counter()
-        jax.block_until_ready(ready(*given))
-        return time.perf_counter() - began
-
-    call()
-    return call, spent
 
 
 def image_row(
@@ -111,14 +98,6 @@ def image_row(
     return row
 
 
-def rates(words: str, spent: list[float], count: int) -> Row:
-    """Images a second: of the best turn and of the median one."""
-    return {
-        f"{words}images_per_s_max": count / min(spent),
-        f"{words}images_per_s": count / statistics.median(spent),
-    }
-
-
 def bias_row(width: int, ask: Ask | None, rounds: int) -> Row:
     """The neighbours' shape bias of embeddings of so many features."""
     rng = np.random.default_rng(0)
@@ -145,7 +124,7 @@ def bias_row(width: int, ask: Ask | None, rounds: int) -> Row:
         ]
         row |= rates("released ", [spent for spent, _ in answers], FITTED)
         row["ratio"] = row["images_per_s"] / row["released images_per_s"]
-        row["agree"] = _agree(given, answers[0][1])
+        row["agree"] = "yes" if _agree(given, answers[0][1]) else "no"
     return row
 
 
@@ -163,14 +142,6 @@ def _agree(given: tuple, theirs: list[np.ndarray]) -> bool:
         np.array_equal(np.asarray(a)[:, :FITTED], b)
         for a, b in zip(own, theirs, strict=True)
     )
-
-
-def show(row: Row) -> None:
-    """Print a row's figures in one line."""
-    shown = (
-        f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
-    )
-    print(", ".join(shown), flush=True)
 
 
 def main() -> None:

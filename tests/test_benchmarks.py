@@ -6,7 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import machine, random_networks, reading, training, trainings
+from benchmarks import (
+    generators,
+    machine,
+    random_networks,
+    reading,
+    training,
+    trainings,
+)
 from jaxbias import devices
 from jaxbias.studies.neural_redshift.modulo.config import Config
 
@@ -148,3 +155,18 @@ def test_a_training_here_is_that_of_what_the_other_side_gets():
                 slope = (loss(moved, number) - loss(start, number)) / small
                 stepped[leaf][place] -= rate * np.sign(slope)
         assert ours.losses[number] == pytest.approx(loss(stepped, number), rel=1e-4)
+
+
+def test_generators_are_timed_beside_the_other_side():
+    asked = []
+
+    def ask(task, **request):
+        asked.append((task, request["count"]))
+        return request["count"] * 0.01
+
+    row = generators.image_row("coloured-noise", 16, devices.mesh(2), ask, 2, 1e9)
+    assert row["released images_per_s"] == pytest.approx(100)
+    # One for each core to see how long they take, then turns of more than a second.
+    assert [count for _, count in asked[1:]] == [150, 150] and asked[0][1] < 150
+    assert row["ratio"] == pytest.approx(row["images_per_s"] / 100, rel=0.6)
+    assert generators.image_row("coloured-noise", 16, devices.mesh(1), None, 1, 1e9)
