@@ -136,7 +136,7 @@ def beside(
         take()
     times = alternated({"ours": ours} | theirs, seconds)
     mine = [spent / counts[0] for spent in times["ours"]]
-    row = rates("", times["ours"], counts[0])
+    row: Row = rates("", times["ours"], counts[0])
     for name in theirs:
         row |= rates(f"{name} ", times[name], counts[1])
         turns = zip(times[name], mine, strict=True)
