@@ -51,7 +51,7 @@ class Config:
             cost time and memory as their square, those of other sets hardly any.
         latents: Length of the latent vector of each layer.
         strength: Of noise, greatest; uniform from 0 for each layer.
-        exponents: a of the amplitude 1 / frequency^a of noise, in "highfreq".
+        exponents: a of the amplitude 1 / frequency^a of noise.
         bias: None takes 0 to 0.2 for "sparse" and -0.2 to 0.2 for "oriented".
         tie_wavelets: Whether all layers of an "oriented" network have the same wavelets.
         wavelets: How many of the forty "oriented" ones; None takes 4 to 8 if all layers
@@ -288,6 +288,7 @@ def _modulated(
     bank = wavelets.oriented() if config.kind == "oriented" else wavelets.signed()
     bank = jnp.asarray(bank.reshape(-1, 9), styles.dtype)
     kernels = bank[code.wavelet] * styles[:layers, :, None]
+    # Paper: 1e-8 is added, which sets kernels of nearly no weight apart from this.
     kernels = kernels * lax.rsqrt(jnp.square(kernels).sum((1, 2), keepdims=True))
     fan_in = np.sqrt(_alive(config)[layers:].sum(1, dtype=np.float64))
     colours = code.colours * (styles[layers:] / fan_in[:, None])[:, None]
