@@ -160,10 +160,8 @@ def test_images_of_a_program_share_the_leaves_in_front():
     other = fresh(config, 24)
     assert np.abs(same - same.mean(0)).mean() < 0.95 * np.abs(other - 0.5).mean()
     still = Config(size=32, kind="mixed", moved=0.0)
-    kept = [
-        np.asarray(dead_leaves.draw(jax.random.key(seed), code, still))
-        for seed in range(2)
-    ]
+    once = jax.jit(lambda key: dead_leaves.draw(key, code, still))
+    kept = [np.asarray(once(jax.random.key(seed))) for seed in range(2)]
     front = dead_leaves.outlines(code.front, still)
     covered = covers(front, still).any(0)
     assert 0.02 < covered.mean() < 1

@@ -30,7 +30,16 @@ def table(name):
     return jax.jit(partial(catalogue.codes, made(name), 3, 2))()
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+LAST_OF_A_MODULE = {one.module: name for name, one in GENERATORS.items()}.values()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in LAST_OF_A_MODULE else pytest.param(name, marks=pytest.mark.slow)
+        for name in GENERATORS
+    ],
+)
 def test_images_follow_from_their_numbers_and_their_programs(name):
     draw = drawing(name, True)
     whole, labels = draw(jnp.arange(6, dtype=jnp.int32), table(name))

@@ -230,7 +230,11 @@ def test_envelopes_grow_from_sixteen_numbers(key):
 # Slopes of the log-log power of grey images under a Hann window, and their spreads: the
 # protocol's table, by prototypes written apart from this.
 @pytest.mark.parametrize(
-    ("kind", "slope", "spread"), [("highfreq", -2.92, 0.67), ("sparse", -3.03, 0.65)]
+    ("kind", "slope", "spread"),
+    [
+        pytest.param("highfreq", -2.92, 0.67, marks=pytest.mark.slow),
+        ("sparse", -3.03, 0.65),
+    ],
 )
 def test_spectra_are_those_of_prototypes(kind, slope, spread):
     drawn = images(Config(size=64, kind=kind), 64, seed=4)
