@@ -8,7 +8,12 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from benchmarks import released_fractals, released_leaves, released_shape_bias
+from benchmarks import (
+    released_fractals,
+    released_leaves,
+    released_shape_bias,
+    released_statistical,
+)
 from benchmarks.other_side import serve
 
 Make = Callable[[np.random.Generator, int], np.ndarray]
@@ -33,6 +38,10 @@ MAKERS: dict[str, Make] = {
     **{
         f"stylegan-{kind}": partial(_stylegan, kind=kind)
         for kind in ("random", "highfreq", "sparse", "oriented")
+    },
+    **{
+        kind: partial(released_statistical.image, kind=kind)
+        for kind in ("spectrum", "spectrum-colour", "wmm", "spectrum-wmm-colour")
     },
     "fractal": _fractal,
     "visual-atom": released_fractals.visual_atom,

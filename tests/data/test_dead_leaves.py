@@ -171,6 +171,31 @@ def test_images_of_a_program_share_the_leaves_in_front():
     assert described.shape == (48 * 6,) and float(jnp.abs(described).max()) <= 10
 
 
+def test_leaves_with_textures_show_them_at_their_own_pixels(monkeypatch):
+    config = Config(size=16, kind="textures", front=40, most=400, moved=0.0, textures=3)
+    plain = Config(size=16, kind="mixed", front=40, most=400, moved=0.0)
+    drawn = dead_leaves._texture
+    shape = jax.eval_shape(lambda key: drawn(key, 16), jax.random.key(0))
+    assert shape.shape == (16, 16, 3) and shape.dtype == jnp.float32
+    # What they are is tested with `statistical`, and takes seconds to compile.
+    noise = lambda key, size: jax.random.uniform(key, (size, size, 3))  # noqa: E731
+    monkeypatch.setattr(dead_leaves, "_texture", noise)
+    key = jax.random.key(2)
+    code = dead_leaves.code(jax.random.clone(key), config)
+    assert len(np.unique(code.textures.reshape(3, -1), axis=0)) == 3
+    # The same leaves, in colours: the first of them says which texture.
+    in_colours = dead_leaves.code(jax.random.clone(key), plain)
+    np.testing.assert_array_equal(code.front, in_colours.front)
+    assert in_colours.textures.shape == (0, 16, 16, 3)
+    number = np.floor(3 * np.asarray(dead_leaves.draw(key, in_colours, plain))[..., 0])
+    image = dead_leaves.draw(jax.random.clone(key), code, config)
+    assert set(np.unique(number)) == {0, 1, 2}
+    for own in range(3):
+        np.testing.assert_array_equal(
+            image[number == own], code.textures[own][number == own]
+        )
+
+
 def test_moved_places_stay_uniform():
     config = Config(size=16, most=4_001, front=4_000, moved=0.3)
     code = dead_leaves.code(jax.random.key(0), config)
@@ -206,7 +231,14 @@ def test_vmap_and_jit_change_nothing():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"size": 8}, {"sigma": 0.0}, {"radii": (0.5, 0.1)}, {"front": 9_999}]
+    "changes",
+    [
+        {"size": 8},
+        {"sigma": 0.0},
+        {"radii": (0.5, 0.1)},
+        {"front": 9_999},
+        {"textures": 0},
+    ],
 )
 def test_what_makes_no_sense_is_refused(changes):
     with pytest.raises(ValueError, match="are needed"):

@@ -21,7 +21,9 @@ def test_each_view_goes_through_the_network_and_the_head():
     for number, view in enumerate(views):
         own = {"params": params["network"]}
         features = np.asarray(jax.jit(NETWORK.apply)(own, view)[1]["features"])
-        np.testing.assert_allclose(found["features"][:, number], features, rtol=1e-5)
+        np.testing.assert_allclose(
+            found["features"][:, number], features, rtol=1e-5, atol=1e-6
+        )
         first, last = (
             [np.asarray(params[layer][part]) for part in ("kernel", "bias")]
             for layer in ("hidden", "projection")

@@ -22,6 +22,7 @@ from jaxbias.data.generators import (
     fractals,
     noises,
     programs,
+    statistical,
     stylegan,
     visual_atoms,
 )
@@ -57,6 +58,8 @@ _NETWORK = "a network with random weights"
 
 _LEAVES = "the leaves in front"
 
+_LAW = "a spectrum and colours"
+
 GENERATORS: Mapping[str, Known] = {
     # Paper: 512 channels, which cost 200 times as much; spectra are the same.
     "stylegan-random": Known(
@@ -68,7 +71,11 @@ GENERATORS: Mapping[str, Known] = {
     },
     **{
         f"dead-leaves-{kind}": Known(dead_leaves, _BARADAD, _LEAVES, {"kind": kind})
-        for kind in ("squares", "oriented", "mixed")
+        for kind in ("squares", "oriented", "mixed", "textures")
+    },
+    **{
+        name: Known(statistical, _BARADAD, _LAW, {"kind": name})
+        for name in ("spectrum", "spectrum-colour", "wmm", "spectrum-wmm-colour")
     },
     "fractal": Known(
         fractals,

@@ -3,7 +3,9 @@
 Baradad et al. (2021, section 3.1), after Lee, Mumford and Huang (2001). Colours and places
 are uniform, and radii have a density near radius^-sigma. Leaves are looked at from the
 front: of each square tile of the image, those that touch it are tried in order until it is
-covered, so that what lies behind is not drawn at all.
+covered, so that what lies behind is not drawn at all. On one core an image of 32, 64 and
+128 pixels takes about 1, 2.2 and 2.4 ms, those with textures 1.2, 3.2 and 4.2 ms; each of a
+program's 16 textures takes 4, 11 and 41 ms more, once.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxbias.arrays import RandomKey
+from jaxbias.data.generators import statistical
 
 RADII = 200
 """Different radii."""
@@ -50,17 +53,19 @@ class Config:
     Attributes:
         size: Side of the image in pixels.
         kind: "squares" stand upright, "oriented" ones are turned, "mixed" are circles,
-            squares, rectangles, triangles and quadrilaterals within circles.
+            squares, rectangles, triangles and quadrilaterals within circles; "textures" are
+            the same with images of a statistical model in place of colours.
         sigma: Of the density of radii, radius^-sigma less what it is at the greatest.
         radii: Least and greatest radius, in sides of the image.
         most: Leaves that are thrown. What they leave open, as a rule nothing, is as a leaf
             behind all others.
         front: Leaves in front that make a program.
         moved: By how many sides of the image an image of a program moves these, at most.
+        textures: That a program has; each leaf shows one of them, at its own pixels.
     """
 
     size: int
-    kind: Literal["squares", "oriented", "mixed"] = "mixed"
+    kind: Literal["squares", "oriented", "mixed", "textures"] = "mixed"
     sigma: float = 3.0
     radii: tuple[float, float] = (0.03, 1.0)
     # Paper: until the image is covered, or 5,000; of that many hardly any after the 3,000th
@@ -68,6 +73,8 @@ class Config:
     most: int = 3_000
     front: int = 48
     moved: float = 0.04
+    # Paper: 10,000 for all images of the set.
+    textures: int = 16
 
     def __post_init__(self):
         low, high = self.radii
@@ -76,26 +83,41 @@ class Config:
                 f"{self.size} pixels, radii {low:g} to {high:g}, sigma {self.sigma:g}: "
                 "at least 16 pixels, rising radii and a sigma above 0 are needed"
             )
-        if not 0 < self.front < self.most:
+        if not 0 < self.front < self.most or self.textures < 1:
             raise ValueError(
-                f"{self.front} leaves in front of {self.most}: some of both are needed"
+                f"{self.front} leaves in front of {self.most}, {self.textures} textures: "
+                "some of each are needed, and fewer in front"
             )
 
 
 class Code(NamedTuple):
-    """The leaves in front.
+    """The leaves in front, and what leaves may show.
 
     Attributes:
         front: Uniform numbers of each.
+        textures: Images; none where leaves have colours.
     """
 
     front: Leaves
+    textures: Float[Array, "texture size size 3"]
 
 
 def code(key: RandomKey, config: Config) -> Code:
-    """Draw the leaves in front."""
-    front = jax.random.uniform(key, (config.front * NUMBERS,))
-    return Code(front.reshape(-1, NUMBERS))
+    """Draw the leaves in front, and textures."""
+    own, others = jax.random.split(key)
+    front = jax.random.uniform(own, (config.front * NUMBERS,))
+    if config.kind == "textures":
+        keys = jax.random.split(others, config.textures)
+        textures = lax.map(lambda one: _texture(one, config.size), keys)
+    else:
+        textures = jnp.zeros((0, config.size, config.size, 3))
+    return Code(front.reshape(-1, NUMBERS), textures)
+
+
+def _texture(key: RandomKey, size: int) -> Float[Array, "{size} {size} 3"]:
+    own, noise = jax.random.split(key)
+    law = statistical.Config(size=size, kind="spectrum-wmm-colour")
+    return statistical.draw(noise, statistical.code(own, law), law)
 
 
 def draw(key: RandomKey, code: Code, config: Config) -> Float[Array, "size size 3"]:
@@ -112,11 +134,17 @@ def draw(key: RandomKey, code: Code, config: Config) -> Float[Array, "size size 
     front = jnp.concatenate([places, code.front[:, 2:]], axis=1)
     behind = jax.random.uniform(others, ((config.most - config.front) * NUMBERS,))
     leaves = jnp.concatenate([front, behind.reshape(-1, NUMBERS)])
-    return leaves[:, 8:][first_leaf(outlines(leaves, config), config)]
+    seen = first_leaf(outlines(leaves, config), config)
+    if config.kind != "textures":
+        return leaves[:, 8:][seen]
+    number = (leaves[:, 8] * config.textures).astype(jnp.int32)[seen]
+    row, column = np.indices(seen.shape)
+    return code.textures[number, row, column]
 
 
 def parameters(code: Code, config: Config) -> Float[Array, " parameter"]:
-    """Place, radius and colour of the leaves in front."""
+    """Place, radius and colour of the leaves in front; of textures, the first colour
+    says which one it is."""
     radius = _radii(config)[_radius_number(code.front[:, 2], config)]
     place_and_colour = 2 * code.front[:, jnp.asarray([0, 1, 8, 9, 10])] - 1
     return jnp.concatenate([place_and_colour, 10 * radius[:, None]], axis=1).ravel()

@@ -16,8 +16,8 @@ class Config:
 
     data: str = "stylegan-oriented"
     """What makes them: stylegan-random, -highfreq, -sparse, -oriented; dead-leaves-squares,
-    -oriented, -mixed; fractal, visual-atom, programs, programs-mixed, perlin,
-    coloured-noise."""
+    -oriented, -mixed, -textures; spectrum, spectrum-colour, wmm, spectrum-wmm-colour;
+    fractal, visual-atom, programs, programs-mixed, perlin, coloured-noise."""
     n: int = 1_000
     """How many."""
     size: int = 64

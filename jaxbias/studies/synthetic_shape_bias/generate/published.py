@@ -22,6 +22,7 @@ SLOPES = {
     "stylegan-highfreq": (-2.92, 0.67),
     "stylegan-sparse": (-3.03, 0.65),
     "stylegan-oriented": (-3.29, 1.26),
+    "spectrum": (-4.36, 1.78),
     "dead-leaves-squares": (-2.09, None),
     "dead-leaves-mixed": (-2.10, None),
 }
