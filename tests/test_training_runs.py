@@ -217,7 +217,7 @@ def test_streamed_and_killed_it_is_the_same_training(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "resident", [pytest.param("yes", marks=pytest.mark.slow), "no"]
+    "resident", ["yes", pytest.param("no", marks=pytest.mark.slow)]
 )
 def test_two_processes_train_as_one(tmp_path, data, resident):
     more = options(data, "--resident", resident)

@@ -219,6 +219,7 @@ def test_moved_places_stay_uniform():
     assert np.abs(counts - 0.1).max() < 0.02
 
 
+@pytest.mark.slow
 def test_vmap_and_jit_change_nothing():
     draw = lambda key, code: dead_leaves.draw(key, code, SMALL)  # noqa: E731
     code = jax.vmap(lambda key: dead_leaves.code(key, SMALL))

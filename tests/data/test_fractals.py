@@ -206,6 +206,7 @@ def test_colours_go_round_with_time():
     assert len(np.unique(hues, axis=0)) == 128
 
 
+@pytest.mark.slow
 def test_vmap_changes_nothing(drawn):
     keys = jax.random.split(jax.random.key(4), 3)
     plain = jnp.stack([drawn(key) for key in keys])

@@ -99,6 +99,7 @@ def test_images_must_be_squares():
             CORRUPTIONS["gaussian_noise"](jax.random.key(0), jnp.zeros(shape), 1)
 
 
+@pytest.mark.slow
 def test_eager_is_compiled_and_vmap_is_a_loop():
     images = jnp.asarray(np.stack([PHOTO] * 5), jnp.float32)
     seeds, severities = jnp.arange(5), jnp.arange(1, 6)

@@ -77,6 +77,7 @@ def test_what_is_refused(key):
             navon.stimuli(key, NavonConfig(), letters=letters)
 
 
+@pytest.mark.slow
 def test_letters_are_traced():
     traces = []
 

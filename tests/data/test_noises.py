@@ -134,6 +134,7 @@ def test_codes_follow_their_law(config):
     np.testing.assert_allclose(length.min(0), [0.175, 0.075, 0.04], rtol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [PERLIN, COLOURED], ids=["perlin", "coloured"])
 def test_vmap_changes_nothing(config):
     keys = jax.random.split(jax.random.key(5), (3, 2))

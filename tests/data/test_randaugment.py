@@ -309,6 +309,7 @@ def test_it_is_the_draws_one_after_the_other(pixels):
     assert (np.asarray(found) != np.asarray(images)).any((1, 2, 3)).sum() > 8
 
 
+@pytest.mark.slow
 def test_compiled_and_not_are_the_same(pixels):
     images = as_float(pixels[:4, :8, :9])
     compiled = ra.randaugment(jax.random.key(5), images)

@@ -251,6 +251,7 @@ def test_spectra_are_those_of_prototypes(kind, slope, spread):
     np.testing.assert_allclose(drawn.mean((0, 1, 2)), stylegan.COLOURS[0, 0], atol=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "size"), [("random", 16), ("oriented", 20)])
 def test_codes_and_keys_map_as_a_loop(kind, size):
     config = Config(size=size, kind=kind, channels=8, latents=8)

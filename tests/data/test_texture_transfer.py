@@ -114,6 +114,7 @@ def test_sliced_distance_and_slope_are_those_of_sorting():
     np.testing.assert_allclose(slope, 2 * (found - goal) / found.size, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_constant_images_give_numbers(key):
     flat, style = jnp.full((16, 16, 3), 0.3), jnp.asarray(styles()[0][:16, :16])
     config = TransferConfig(steps=3, filters=4, directions=2)

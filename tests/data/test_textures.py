@@ -102,6 +102,7 @@ def test_classes_can_be_told_by_power_and_steps(drawn):
     assert (labels[apart.argmin(1)] == labels).mean() > 0.85
 
 
+@pytest.mark.slow
 def test_mapped_draws_are_single_ones():
     keys = jax.random.split(jax.random.key(1), 16)
     labels = jnp.arange(16)

@@ -133,6 +133,7 @@ def test_codes_follow_their_law():
     assert flat.min() >= 0 and flat.max() <= 1
 
 
+@pytest.mark.slow
 def test_vmap_changes_nothing():
     keys = jax.random.split(jax.random.key(3), (4, 2))
 

@@ -162,6 +162,7 @@ def test_a_training_that_is_cut_ends_as_if_it_had_not_been(
     assert all(r["loss"] > 0 for r in rows)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(images, tmp_path, monkeypatch):
     """By the mean of seeds that are trained together; one that is not finite is worst."""
     losses = iter([2.0, 4.0, 0.5, 1.5, 1.0, 3.0, 1.0, float("nan")])

@@ -184,6 +184,7 @@ def test_cross_dataset(tmp_path):
         run("cross-dataset", replace(config, classes=("x", "w")), tmp_path / "s")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unaudited")
 def test_transfer_probes_a_network_of_each_number_of_sources(sources, tmp_path):
     target = sources[0].partition("=")[2]
