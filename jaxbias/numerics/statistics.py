@@ -17,6 +17,18 @@ class Correlation:
     high: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class SignFlips:
+    """One-sided p of paired differences: that they rise, and that they fall."""
+
+    rising: float
+    falling: float
+
+
+MOST_EXACT = 12
+"""Pairs of which every flip of signs is tried."""
+
+
 def evenly(count: int, most: int) -> np.ndarray:
     """Numbers of at most so many of `count` things, evenly spaced, in order."""
     return np.linspace(0, count - 1, min(count, most)).astype(int)
@@ -60,6 +72,27 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's rank correlation, ties at their mean rank."""
     return pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+def partial_spearman(
+    x: np.ndarray, y: np.ndarray, others: list[np.ndarray]
+) -> tuple[float, float]:
+    """Correlation of ranks with the ranks of others held fixed, and its p.
+
+    Others that do not vary are left out. NaN where too few samples are left, or where a
+    column is a linear function of the others' ranks.
+    """
+    kept = [one for one in (x, y, *others) if np.ptp(one) > 0]
+    free = len(x) - len(kept)
+    if np.ptp(x) == 0 or np.ptp(y) == 0 or free < 1:
+        return float("nan"), float("nan")
+    matrix = np.corrcoef(np.stack([stats.rankdata(one) for one in kept]))
+    if np.linalg.cond(matrix) > 1e8:
+        return float("nan"), float("nan")
+    inverse = np.linalg.inv(matrix)
+    value = float(-inverse[0, 1] / np.sqrt(inverse[0, 0] * inverse[1, 1]))
+    t = value * np.sqrt(free / max(1 - value**2, 1e-15))
+    return value, float(2 * stats.t.sf(abs(t), free))
 
 
 @lru_cache(maxsize=2)
@@ -118,3 +151,32 @@ def bootstrap_correlation(
     tail = 50 * (1 - confidence)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     return Correlation(value=value, low=float(low), high=float(high))
+
+
+def sign_flips(differences: np.ndarray, *, resamples: int, seed: int) -> SignFlips:
+    """Whether paired differences have a sign, if each may as well have had the other.
+
+    Args:
+        differences: One a pair, any number of pairs.
+        resamples: Random flips, where there are more pairs than 12; else all are tried.
+        seed: Of the random flips.
+
+    Returns:
+        p of a mean so large, and of one so small; NaN without a pair.
+    """
+    count = len(differences)
+    if not count:
+        return SignFlips(rising=float("nan"), falling=float("nan"))
+    if exact := count <= MOST_EXACT:
+        bits = np.arange(2**count)[:, None] >> np.arange(count)
+    else:
+        bits = np.random.default_rng(seed).integers(0, 2, (resamples, count))
+    means = (1 - 2.0 * (bits & 1)) @ differences
+    here, rounding = differences.sum(), 1e-9 * np.abs(differences).sum()
+    # What is there is one of the flips; of random ones, it is one more.
+    more = 0 if exact else 1
+    rising, falling = (
+        float((more + np.sum(beyond)) / (more + len(means)))
+        for beyond in (means >= here - rounding, means <= here + rounding)
+    )
+    return SignFlips(rising=rising, falling=falling)

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from jaxbias.numerics.statistics import bootstrap_correlation, pearson, spearman
+from jaxbias.numerics.statistics import (
+    bootstrap_correlation,
+    partial_spearman,
+    pearson,
+    sign_flips,
+    spearman,
+)
 
 
 def pair(count: int, mix: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -134,3 +140,40 @@ def test_few_single_networks_give_an_interval_within_the_range(count):
         x, y = pair(count, 0.2, seed)
         found = bootstrap_correlation(x, y, np.arange(count), resamples=200)
         assert -1 - 1e-9 <= found.low <= found.high <= 1 + 1e-9
+
+
+def test_partial_correlation_is_that_of_residuals():
+    random = np.random.default_rng(0)
+    z, w = random.normal(size=(2, 40))
+    x, y = z + random.normal(size=40), z - w + random.normal(size=40)
+    ranked = [stats.rankdata(one) for one in (x, y, z, w)]
+    design = np.stack([np.ones(40), *ranked[2:]], axis=1)
+    left = [
+        one - design @ np.linalg.lstsq(design, one, rcond=None)[0] for one in ranked[:2]
+    ]
+    expected = np.corrcoef(*left)[0, 1]
+    value, p = partial_spearman(x, y, [z, w, np.ones(40)])
+    assert value == pytest.approx(expected)
+    t = expected * np.sqrt(36 / (1 - expected**2))
+    assert p == pytest.approx(2 * stats.t.sf(abs(t), 36))
+    assert np.isnan(partial_spearman(x, y, [x * 2])[0])
+    assert np.isnan(partial_spearman(x[:4], y[:4], [z[:4], w[:4]])[0])
+
+
+@pytest.mark.parametrize("count", [6, 14])
+def test_signs_of_pairs_are_found_and_chance_is_not(count):
+    rising = np.linspace(0.1, 1, count)
+    found = sign_flips(rising, resamples=5_000, seed=0)
+    assert found.rising <= (1 / 64 if count == 6 else 0.001)
+    assert found.falling == 1
+    turned = sign_flips(-rising, resamples=5_000, seed=0)
+    assert (turned.rising, turned.falling) == (found.falling, found.rising)
+    both = sign_flips(np.zeros(count), resamples=500, seed=0)
+    assert both.rising == both.falling == 1
+    assert np.isnan(sign_flips(np.zeros(0), resamples=10, seed=0).rising)
+
+
+def test_p_of_signs_is_even_under_chance():
+    draws = np.random.default_rng(0).normal(size=(400, 8))
+    found = [sign_flips(one, resamples=10, seed=0).rising for one in draws]
+    assert abs(np.mean(np.asarray(found) <= 0.1) - 0.1) < 4 * np.sqrt(0.09 / 400)

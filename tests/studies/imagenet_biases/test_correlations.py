@@ -13,12 +13,10 @@ from scipy import stats
 
 from jaxbias.runs import UsageError
 from jaxbias.studies.imagenet_biases.correlations import (
-    analysis,
     audit,
     evidence,
     experiment,
     figures,
-    prediction,
     published,
     table,
 )
@@ -190,53 +188,6 @@ def test_corrections_are_for_all_cells_of_the_groups(run):
     np.testing.assert_allclose(cells["p_bonferroni"][group], expected)
     expected = stats.false_discovery_control(cells["p"][group])
     np.testing.assert_allclose(cells["p_bh"][group], expected)
-
-
-def test_partial_correlation_is_that_of_residuals():
-    random = np.random.default_rng(0)
-    z, w = random.normal(size=(2, 40))
-    x, y = z + random.normal(size=40), z - w + random.normal(size=40)
-    ranked = [stats.rankdata(one) for one in (x, y, z, w)]
-    design = np.stack([np.ones(40), *ranked[2:]], axis=1)
-    left = [
-        one - design @ np.linalg.lstsq(design, one, rcond=None)[0] for one in ranked[:2]
-    ]
-    expected = np.corrcoef(*left)[0, 1]
-    value, p = analysis.partial(x, y, [z, w, np.ones(40)])
-    assert value == pytest.approx(expected)
-    t = expected * np.sqrt(36 / (1 - expected**2))
-    assert p == pytest.approx(2 * stats.t.sf(abs(t), 36))
-    assert np.isnan(analysis.partial(x, y, [x * 2])[0])
-    assert np.isnan(analysis.partial(x[:4], y[:4], [z[:4], w[:4]])[0])
-
-
-# Prediction
-
-
-def test_left_out_errors_are_those_of_refitting():
-    random = np.random.default_rng(0)
-    x, y = random.normal(size=(12, 3)), random.normal(size=12)
-    found = prediction.left_out_errors(x, y, np.array([0.0, 1e9]))
-    for i in range(12):
-        kept = np.arange(12) != i
-        design = np.c_[np.ones(11), x[kept]]
-        weights = np.linalg.lstsq(design, y[kept], rcond=None)[0]
-        expected = y[i] - np.r_[1, x[i]] @ weights
-        assert found[0, i] == pytest.approx(expected)
-        # An infinite penalty leaves the mean.
-        assert found[1, i] == pytest.approx(y[i] - y[kept].mean(), rel=1e-6)
-
-
-def test_a_law_is_found_and_noise_is_not():
-    random = np.random.default_rng(0)
-    x, folds = random.normal(size=(48, 6)), np.repeat(np.arange(6), 8)
-    law = x @ np.arange(6.0) + 0.1 * random.normal(size=48)
-    noise = random.normal(size=48)
-    for y, least, most in ((law, 0.99, 1.0), (noise, -1.0, 0.15)):
-        found, plain = prediction.out_of_sample(x, y, folds)
-        r2 = 1 - np.sum((y - found) ** 2) / np.sum((y - plain) ** 2)
-        assert least <= r2 <= most
-        assert plain[0] == pytest.approx(y[8:].mean())
 
 
 # The audit

@@ -522,6 +522,7 @@ class Killed(Exception):
     """What a test ends a run with."""
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(
     run, config, tmp_path, few, monkeypatch
 ):

@@ -11,7 +11,7 @@ from scipy import stats
 from jaxbias import rng, tables
 from jaxbias.numerics import ranks
 from jaxbias.numerics.bootstrap import interval
-from jaxbias.numerics.statistics import spearman
+from jaxbias.numerics.statistics import partial_spearman
 from jaxbias.studies.imagenet_biases.correlations.config import Config
 from jaxbias.studies.imagenet_biases.correlations.table import SUBSETS, Table
 from jaxbias.sweeps import Columns
@@ -28,36 +28,32 @@ def tested(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(value), float(p)  # type: ignore[arg-type]
 
 
-def partial(
-    x: np.ndarray, y: np.ndarray, others: list[np.ndarray]
-) -> tuple[float, float]:
-    """Correlation of ranks with the ranks of others held fixed, and its p.
-
-    Others that do not vary are left out. NaN where too few samples are left, or where a
-    column is a linear function of the others' ranks.
-    """
-    kept = [one for one in (x, y, *others) if np.ptp(one) > 0]
-    free = len(x) - len(kept)
-    if np.ptp(x) == 0 or np.ptp(y) == 0 or free < 1:
-        return float("nan"), float("nan")
-    matrix = np.corrcoef(np.stack([stats.rankdata(one) for one in kept]))
-    if np.linalg.cond(matrix) > 1e8:
-        return float("nan"), float("nan")
-    inverse = np.linalg.inv(matrix)
-    value = float(-inverse[0, 1] / np.sqrt(inverse[0, 0] * inverse[1, 1]))
-    t = value * np.sqrt(free / max(1 - value**2, 1e-15))
-    return value, float(2 * stats.t.sf(abs(t), free))
-
-
 def _without(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Least and largest correlation with one label's samples left out."""
+    names, sizes = np.unique(labels, return_counts=True)
     found = []
-    for label in np.unique(labels):
-        kept = labels != label
-        if FEWEST <= kept.sum() < len(labels):
-            found.append(spearman(x[kept], y[kept]))
-    found = [value for value in found if np.isfinite(value)]
-    return (min(found), max(found)) if found else (float("nan"), float("nan"))
+    for size in np.unique(sizes):
+        left = len(labels) - size
+        if left < FEWEST:
+            continue
+        # Labels with as many samples at once: what is left has one shape.
+        kept = labels[None] != names[sizes == size][:, None]
+        both = (np.broadcast_to(one, kept.shape)[kept] for one in (x, y))
+        first, second = (stats.rankdata(one.reshape(-1, left), axis=1) for one in both)
+        found.append(_correlations(first, second))
+    values = np.concatenate(found) if found else np.empty(0)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    return float(values.min()), float(values.max())
+
+
+def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Of each row with its counterpart; NaN where one does not vary."""
+    x, y = (one - one.mean(axis=1, keepdims=True) for one in (x, y))
+    scale = np.sqrt(np.sum(x**2, axis=1) * np.sum(y**2, axis=1))
+    products = np.sum(x * y, axis=1)
+    return np.where(scale > 0, products / np.where(scale > 0, scale, 1), np.nan)
 
 
 Drawn = dict[str, dict[tuple[str, str], dict[str, float]]]
@@ -153,7 +149,7 @@ def _cell(
     biases = {name: value[chosen] for name, value in table.biases.items()}
     x = biases.pop(bias)
     value, p = tested(x, y)
-    held, held_p = partial(x, y, list(biases.values()))
+    held, held_p = partial_spearman(x, y, list(biases.values()))
     one_out = _without(x, y, np.arange(len(x)))
     category_out = _without(x, y, table.categories[chosen])
     return {
