@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxbias.data.archives import ImageSet
 from jaxbias.data.augmentation import smoothed
 from jaxbias.devices import laid_out
 from jaxbias.training import steps
-from jaxbias.training.feeds import IMAGES
+from jaxbias.training.feeds import IMAGES, PROGRAMS
 from jaxbias.training.objectives import CLASSIFICATION
 from jaxbias.training.recipes import Views
 from jaxbias.training.steps import Pixels, Task, TrainState
@@ -115,12 +115,9 @@ class Evaluator:
         classifies = task.objective is CLASSIFICATION
         if not classifies and views != "none":
             raise ValueError(f"views {views!r}: only classification has them")
-        program = partial(_scores, views=views) if classifies else _others
         self._batches, self._batch = batches, batch
         self._spread = NamedSharding(mesh, P(IMAGES))
-        self._program = jax.jit(
-            partial(program, task), out_shardings=NamedSharding(mesh, P())
-        )
+        self._program = _program(task, mesh, views)
 
     def __call__(self, state: TrainState) -> Scores:
         """Score a state (of one seed, the same on every device)."""
@@ -149,6 +146,14 @@ class Evaluator:
     def _send(self, part: np.ndarray) -> Array:
         """A batch that every process holds whole, over the devices of all."""
         return laid_out(part, self._spread)
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _program(task: Task, mesh: Mesh, views: Views) -> Callable:
+    """What scores a batch: the same for all sets."""
+    classifies = task.objective is CLASSIFICATION
+    program = partial(_scores, views=views) if classifies else _others
+    return jax.jit(partial(program, task), out_shardings=NamedSharding(mesh, P()))
 
 
 def _scores(

@@ -8,7 +8,7 @@ not depend on how many there are, up to the order of sums.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
@@ -34,6 +34,9 @@ devices: each device trains its share of them one after the other."""
 
 STEPS_IN_PROGRAM = 50
 """Most steps of one program: between two, a run can be saved and stopped."""
+
+PROGRAMS = 16
+"""Trainings whose programs are kept for others that are equal but for the images."""
 
 AHEAD = 2
 """Batches that are sent to the device before their turn."""
@@ -123,33 +126,17 @@ class _Numbered:
         whole = NamedSharding(mesh, P())
         self._data = laid_out(data, whole)
         self._key = key
-        lay = _spread(mesh) if seeds != "devices" else lambda given: given
-        options = {"batch": batch, "spread": lay}
-
-        def many(state: TrainState, key: RandomKey, *data: Any, **number: Any) -> Any:
-            pick = picked(*data)
-            return steps.consecutive(
-                task, state, pick, key, count=count, **options, **number
-            )
-
-        def one(state: TrainState, key: RandomKey, place: Array, *data: Any) -> Any:
-            return steps.numbered(task, state, picked(*data), key, place, **options)
-
-        over = partial(_over_seeds, seeds=seeds, mesh=mesh)
-        last = lambda given: tuple(range(given, given + len(data)))  # noqa: E731
-        self._many = jax.jit(
-            over(many, shared=last(2)),
-            static_argnames="steps",
-            donate_argnums=0,
-            out_shardings=(layout, whole),
+        leaves, shape = jax.tree.flatten(layout)
+        self._many, self._one, self._place = _programs(
+            task,
+            picked,
+            parts=len(data),
+            count=count,
+            batch=batch,
+            mesh=mesh,
+            seeds=seeds,
+            layout=(tuple(leaves), shape),
         )
-        self._one = jax.jit(
-            over(one, shared=last(3)), donate_argnums=0, out_shardings=(layout, whole)
-        )
-        place = over(
-            partial(_of_epoch, count=count, epoch_steps=self._epoch_steps), shared=()
-        )
-        self._place = jax.jit(place)
         self._order: tuple[int, Any] = (-1, None)
 
     def most(self, step: int) -> int:
@@ -181,6 +168,58 @@ class _Numbered:
     def _fresh(self) -> Keys:
         """The key of the training, which every step uses by folding its number in."""
         return jax.random.clone(self._key)
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _programs(
+    task: Task,
+    picked: Callable[..., steps.Pick],
+    *,
+    parts: int,
+    count: int,
+    batch: int,
+    mesh: Mesh,
+    seeds: SeedAxis,
+    layout: tuple[tuple[Any, ...], Any],
+) -> tuple[Callable, Callable, Callable]:
+    """Consecutive steps, one step, and an epoch's order: equal trainings share them.
+
+    Args:
+        task: See `_Numbered`, as for the others.
+        picked: Of these, the same object for what is to be shared.
+        parts: How many trees of arrays the data are.
+        count: Images of an epoch.
+        batch: Images of a step.
+        mesh: Over which they are spread.
+        seeds: How seeds are trained together.
+        layout: Of the state, its leaves and their tree.
+    """
+    lay = _spread(mesh) if seeds != "devices" else lambda given: given
+    options = {"batch": batch, "spread": lay}
+    results = jax.tree.unflatten(layout[1], layout[0]), NamedSharding(mesh, P())
+
+    def many(state: TrainState, key: RandomKey, *data: Any, **number: Any) -> Any:
+        pick = picked(*data)
+        return steps.consecutive(
+            task, state, pick, key, count=count, **options, **number
+        )
+
+    def one(state: TrainState, key: RandomKey, place: Array, *data: Any) -> Any:
+        return steps.numbered(task, state, picked(*data), key, place, **options)
+
+    over = partial(_over_seeds, seeds=seeds, mesh=mesh)
+    last = lambda given: tuple(range(given, given + parts))  # noqa: E731
+    place = partial(_of_epoch, count=count, epoch_steps=count // batch)
+    return (
+        jax.jit(
+            over(many, shared=last(2)),
+            static_argnames="steps",
+            donate_argnums=0,
+            out_shardings=results,
+        ),
+        jax.jit(over(one, shared=last(3)), donate_argnums=0, out_shardings=results),
+        jax.jit(over(place, shared=())),
+    )
 
 
 class Resident(_Numbered):

@@ -183,7 +183,7 @@ def create(
     """
     nothing = jnp.zeros((1, size, size, channels), jnp.uint8)
     images = jax.eval_shape(partial(shown, task), nothing)
-    variables = jax.jit(task.model.init)(key, jnp.zeros(images.shape))
+    variables = _drawn(task.model, key, images.shape)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     if task.prepare is not None and first is not None:
         params = task.prepare(params, shown(task, first))
@@ -198,6 +198,12 @@ def create(
         lost=jnp.int32(-1),
         slow=copied((params, batch_stats)) if task.lookahead is not None else None,
     )
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _drawn(model: nn.Module, key: RandomKey, shape: tuple[int, ...]) -> Any:
+    """Fresh variables of a model; equal ones share the program."""
+    return model.init(key, jnp.zeros(shape))
 
 
 def _loss(

@@ -45,6 +45,9 @@ class Config:
     """Least and largest share of an image that a view shows."""
     jitter: float = 0.5
     """Of a view's colours, 0 to 1; 0 leaves them."""
+    normalise: Literal["data", "model"] = "data"
+    """By the mean and deviation of the training images, or by the model's own, the same
+    for all sets."""
     epochs: float | int = 8
     """Times that so many images are seen."""
     batch: int = 128

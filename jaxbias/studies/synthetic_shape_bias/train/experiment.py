@@ -56,22 +56,17 @@ def check(config: Config) -> None:
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Make, train, look, judge and draw; goes on where an earlier run was cut."""
     from jaxbias import devices, tables
-    from jaxbias.data.archives import SourceError
     from jaxbias.studies.synthetic_shape_bias.train import (
         figures,
+        following,
         images,
         published,
         readouts,
-        tasks,
     )
-    from jaxbias.training import build, fit
-    from jaxbias.training.checkpoints import CheckpointError
-    from jaxbias.training.recipes import Running
 
     with reporter.status("making images"):
         found = images.opened(config)
-    recipe = tasks.recipe_of(config)
-    total = build.total_steps(recipe, len(found.training) // config.batch)
+    total = following.total_steps(config, found)
     _say_what(config, len(found.training), total, reporter)
     with reporter.status("drawing the stimuli"):
         look = readouts.Readouts(
@@ -80,25 +75,10 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
             found.training.sample(OWN),
             config,
         )
-    running = Running(
-        seed=config.seed,
-        n_seeds=config.n_seeds,
-        seed_axis="map",
-        validate_every=10**6,
-        log_every=10,
-    )
-    try:
-        fitted = fit.fit(
-            *(recipe, running, found.training, found.scored, directory, reporter),
-            make=tasks.maker(config, found),
-            looks=fit.Looks(readouts.steps_of(total, config.looks), look),
-        )
-    except (SourceError, CheckpointError) as error:
-        raise UsageError(str(error)) from error
+    fitted = following.followed(config, found, look, directory, reporter)
     if not devices.is_writer():
         return
-    rows = [{k: v for k, v in row.items() if k != "kind"} for row in fitted.looks]
-    directory.write_table(tables.columns_of(rows))
+    directory.write_table(tables.columns_of(readouts.rows_of(fitted.looks)))
     directory.write_verdicts(published.judge(config, directory.read_table()))
     directory.update_manifest(parameters=fitted.parameters, steps=total)
     with reporter.status("drawing the figures"):

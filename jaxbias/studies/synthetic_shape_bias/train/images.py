@@ -136,21 +136,22 @@ class Transfer:
     classes: int
 
 
-@lru_cache(maxsize=1)
 def transfer(config: Config) -> Transfer:
     """The labelled images.
 
     Raises:
         UsageError: Naming the option, if they cannot be used.
     """
+    return _labelled(config.transfer, config.transfer_images, config.size)
+
+
+@lru_cache(maxsize=1)
+def _labelled(text: str, count: int, size: int) -> Transfer:
     try:
-        both = sources.open_splits(config.transfer, None, share=0.5)
-        running = Running(size=config.size, resident="yes")
-        count = config.transfer_images
-        parts = [
-            sets.prepare(sets.limited(one, count), running, config.model)
-            for one in both
-        ]
+        both = sources.open_splits(text, None, share=0.5)
+        running = Running(size=size, resident="yes")
+        # The size is given, so that no model is asked for its own.
+        parts = [sets.prepare(sets.limited(one, count), running, "") for one in both]
     except SourceError as error:
         raise UsageError(f"--transfer: {error}") from error
     if parts[0].channels != 3:

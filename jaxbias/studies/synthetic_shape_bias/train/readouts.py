@@ -1,7 +1,9 @@
 """What a network's features say in the course of its training."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +32,9 @@ PENALTY = 1e-2
 """Of the linear classifier: one, so that looks are comparable."""
 
 LAYER = "features"
+
+LOG = ("kind", "case")
+"""What is in a log's rows alone."""
 
 INSTANCES = 5
 """Drawn images of each pair of a shape and another texture: 1,200 in all."""
@@ -64,6 +69,19 @@ def _at(one: Set, size: int) -> Set:
     return replace(one, images=np.concatenate(parts))
 
 
+def _digest(features: Features, weights: Any) -> bytes:
+    """Equal for equal networks with equal weights."""
+    found = blake2b(repr(features).encode())
+    for leaf in jax.tree.leaves(jax.device_get(weights)):
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.digest()
+
+
+def rows_of(looks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a table from those of a log."""
+    return [{k: v for k, v in row.items() if k not in LOG} for row in looks]
+
+
 @dataclass
 class Readouts:
     """Looks at states of one training; see `fit.Looks`.
@@ -73,12 +91,15 @@ class Readouts:
         transfer: Labelled images.
         own: Some training images.
         config: Of the experiment.
+        known: What was read of weights that were met before, by their digest; several
+            trainings that start alike can share it.
     """
 
     sets: Sequence[Set]
     transfer: Transfer
     own: np.ndarray
     config: Config
+    known: dict[bytes, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._features: Features | None = None
@@ -98,10 +119,13 @@ class Readouts:
         if self._features is None:
             self._features = Features.of(task, self.config)
         weights = self._features.weights(state)
-        found: dict[str, float] = {}
-        for one in self.sets:
-            found |= self._cues(one, self._of(weights, one.images))
-        return found | self._transferred(weights) | self._distances(weights)
+        digest = _digest(self._features, weights)
+        if digest not in self.known:
+            found: dict[str, float] = {}
+            for one in self.sets:
+                found |= self._cues(one, self._of(weights, one.images))
+            self.known[digest] = found | self._transferred(weights)
+        return self.known[digest] | self._distances(weights)
 
     def _of(self, weights, images: np.ndarray) -> np.ndarray:
         assert self._features is not None

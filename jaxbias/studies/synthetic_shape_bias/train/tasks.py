@@ -1,8 +1,8 @@
 """What a network is trained for, and how its features are taken."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,9 +13,10 @@ from jaxtyping import Array
 from jaxbias.data import views
 from jaxbias.models import catalogue, mae
 from jaxbias.models.contrastive import NETWORK, Matched
-from jaxbias.studies.synthetic_shape_bias.train.config import Config
+from jaxbias.studies.synthetic_shape_bias.train.config import Config, Supervision
 from jaxbias.studies.synthetic_shape_bias.train.images import Sets
 from jaxbias.training import build, contrastive, steps
+from jaxbias.training.feeds import PROGRAMS
 from jaxbias.training.objectives import (
     RECONSTRUCTION,
     contrast,
@@ -42,25 +43,44 @@ def recipe_of(config: Config) -> Recipe:
         weight_decay=config.weight_decay,
         augment=("resized-crop", "flip"),
         crop_area=config.crop_area,
-        normalise="data",
+        normalise=config.normalise,
     )
 
 
 def maker(config: Config, images: Sets) -> Callable[..., Task]:
     """What makes the task of a recipe; see `fit.fit`."""
-    if config.supervision == "cross-entropy":
-        return build.task
-    if config.supervision == "mae":
-        entry = mae.MODELS[config.model]
-        return partial(build.task, entry=entry, objective=RECONSTRUCTION)
     if config.supervision == "parameters":
         return partial(_matched, images)
-    objective = contrast if config.supervision == "simclr" else supervised_contrast
-    return partial(
-        contrastive.task,
-        pair=partial(views.pair, area=config.crop_area, strength=config.jitter),
-        objective=objective(config.temperature),
-        width=128 if config.head else None,
+    return partial(_task, Aim(**{f.name: getattr(config, f.name) for f in fields(Aim)}))
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Fields of a configuration that say what a network is trained for."""
+
+    supervision: Supervision
+    model: str
+    head: bool
+    temperature: float
+    crop_area: tuple[float, float]
+    jitter: float
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _task(aim: Aim, recipe: Recipe, **options: Any) -> Task:
+    """The same object for trainings that differ in their images alone."""
+    if aim.supervision == "cross-entropy":
+        return build.task(recipe, **options)
+    if aim.supervision == "mae":
+        entry = mae.MODELS[aim.model]
+        return build.task(recipe, entry=entry, objective=RECONSTRUCTION, **options)
+    objective = contrast if aim.supervision == "simclr" else supervised_contrast
+    return contrastive.task(
+        recipe,
+        pair=partial(views.pair, area=aim.crop_area, strength=aim.jitter),
+        objective=objective(aim.temperature),
+        width=128 if aim.head else None,
+        **options,
     )
 
 
