@@ -13,6 +13,10 @@ EXPERIMENTS = {
         f"{_HERE}.train.experiment",
         "a network learns from made images, and its shape bias is watched",
     ),
+    "grid": (
+        f"{_HERE}.grid.experiment",
+        "networks by what they learn from, how they are built and what for",
+    ),
     "generate": (
         f"{_HERE}.generate.experiment",
         "images made from nothing, as folders or tar shards",

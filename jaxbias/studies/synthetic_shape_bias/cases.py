@@ -1,0 +1,209 @@
+"""Trainings of a run, one after the other: each is a case, and is done once.
+
+What was read of a case is kept in the run directory as soon as it is there; a run that was
+killed takes up the case that it was in from that case's last checkpoint.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jaxbias import tables
+from jaxbias.files import UsageError
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.synthetic_shape_bias.train import following, images, readouts
+from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
+from jaxbias.sweeps import Columns
+from jaxbias.terminal import Reporter
+from jaxbias.training.checkpoints import kept_or_made
+
+Label = str | int | float
+
+SAMPLE = 256
+"""Images of a set that its diversity is measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One training, of every seed.
+
+    Attributes:
+        labels: What tells it from the others: columns of the results.
+        config: How it is trained. Cases of one run have the stimuli, the transfer images
+            and the size in common.
+    """
+
+    labels: Mapping[str, Label]
+    config: Training
+
+    @property
+    def name(self) -> str:
+        """Unique, and a plain file name."""
+        return _plain("-".join(str(label) for label in self.labels.values()))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of all cases.
+
+    Attributes:
+        rows: One for each case, seed and look: the case's labels, `set`, `seed`, `step`,
+            and readings; see `Readouts`. Steps are 0 and a case's last.
+        samples: Some images of each set, by its name in `set`.
+        reference: The labelled images that features are asked about.
+    """
+
+    rows: Columns
+    samples: Mapping[str, np.ndarray]
+    reference: np.ndarray
+
+
+def _plain(words: str) -> str:
+    """What can be the name of a file."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")
+
+
+def set_name(config: Training) -> str:
+    """What is trained on, in words; the same for all trainings on the same images."""
+    own = "" if config.programs is None else f", {config.programs:,} programs"
+    return f"{config.data}{own}, {config.images:,} images"
+
+
+def read(
+    cases: Sequence[Case], directory: RunDirectory, reporter: Reporter
+) -> Reading | None:
+    """Train every case, or take what was read of it from an earlier run.
+
+    Cases on the same images follow each other best: these are made once.
+
+    Returns:
+        None in a process that does not see what the writer has kept.
+
+    Raises:
+        UsageError: If images do not suit a case.
+    """
+    first = cases[0].config
+    with reporter.status("drawing the stimuli"):
+        shown, given = readouts.shown(first), images.transfer(first)
+    opened, known = _Opened(reporter), {}
+    rows: list[dict[str, Any]] = []
+    samples: dict[str, np.ndarray] = {}
+    for number, case in enumerate(cases, start=1):
+
+        def made(number: int = number, case: Case = case) -> Columns:
+            reporter.say(f"{number} of {len(cases)}: {case.name}")
+            found = opened(case.config)
+            look = readouts.Readouts(
+                *(shown, given, found.training.sample(SAMPLE), case.config),
+                known=known,
+            )
+            fitted = following.followed(
+                *(case.config, found, look, directory, reporter), case=case.name
+            )
+            return tables.columns_of(readouts.rows_of(fitted.looks))
+
+        columns = kept_or_made(case.name, directory, made)
+        name = set_name(case.config)
+        if name not in samples:
+            sample = kept_or_made(
+                *(_plain(f"images-{name}"), directory),
+                partial(_sample, opened, case.config),
+            )
+            if sample is not None:
+                samples[name] = sample["images"]
+        if columns is not None:
+            rows += list(_labelled(columns, case.labels, name))
+    if not rows:
+        return None
+    return Reading(tables.columns_of(rows), samples, given.images)
+
+
+def _labelled(
+    columns: Columns, labels: Mapping[str, Label], name: str
+) -> Iterator[dict[str, Any]]:
+    for place in range(len(columns["step"])):
+        yield dict(labels) | {"set": name} | {k: v[place] for k, v in columns.items()}
+
+
+def _sample(
+    opened: Callable[[Training], images.Sets], config: Training
+) -> dict[str, np.ndarray]:
+    return {"images": opened(config).training.sample(SAMPLE)}
+
+
+class _Opened:
+    """The images of a training; the last ones are kept, for those that follow."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._kept: tuple[str, images.Sets] | None = None
+
+    def __call__(self, config: Training) -> images.Sets:
+        name = set_name(config)
+        if self._kept is None or self._kept[0] != name:
+            with self._reporter.status(f"making images: {name}"):
+                self._kept = name, images.opened(config)
+        return self._kept[1]
+
+
+def ends(rows: Columns) -> tuple[Columns, Columns]:
+    """Rows before the first step and after the last, in the same order."""
+    first = rows["step"] == 0
+    return tuple(  # type: ignore[return-value]
+        {name: values[own] for name, values in rows.items()} for own in (first, ~first)
+    )
+
+
+KINDS = ("solid", "textured", "official", "official_apart")
+"""Stimuli, and the official ones without siblings and above chance."""
+
+WORDS = {
+    "solid": "drawn, on a colour",
+    "textured": "drawn, on a texture",
+    "official": "official",
+    "official_apart": "official, above chance",
+}
+
+
+def kinds(rows: Columns) -> tuple[str, ...]:
+    """The kinds of stimuli whose shape bias was read."""
+    return tuple(kind for kind in KINDS if f"{kind}_bias" in rows)
+
+
+def check_all(cases: Sequence[Case]) -> None:
+    """Raise `UsageError`, in one line, if a case could not be trained."""
+    from jaxbias.studies.synthetic_shape_bias.train.experiment import check
+
+    for case in cases:
+        check(case.config)
+    if len({case.name for case in cases}) < len(cases):
+        raise UsageError("two trainings of one name")
+
+
+SHOWN = {
+    "shape bias": "solid_bias",
+    "on a texture": "textured_bias",
+    "official": "official_bias",
+    "above chance": "official_apart_bias",
+    "transfer": "transfer",
+}
+
+
+def show(rows: Columns, labels: Sequence[str], reporter: Reporter) -> None:
+    """Print a line for each case, means over seeds: untrained to trained."""
+    first, last = ends(rows)
+    names = {words: name for words, name in SHOWN.items() if name in rows}
+    keys = list(zip(*(last[label].tolist() for label in labels), strict=True))
+    lines = []
+    for key in dict.fromkeys(keys):
+        own = np.asarray([one == key for one in keys])
+        cells = (
+            f"{np.mean(first[name][own]):.2f} to {np.mean(last[name][own]):.2f}"
+            for name in names.values()
+        )
+        lines.append([*(str(word) for word in key), *cells])
+    reporter.table([*labels, *names], lines)

@@ -1,0 +1,76 @@
+"""What every experiment of many trainings can be asked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxbias.settings import at_least, at_most, check_seed
+from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
+from jaxbias.studies.synthetic_shape_bias.train.config import check_values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """How networks are trained and what they are asked, alike in all trainings."""
+
+    images: int = 1_024
+    """Images of an epoch, the same ones in each."""
+    size: int = 32
+    """Side in pixels."""
+    head: bool = True
+    """Compare what a projection makes of the features, and not these themselves (as the
+    authors do), in simclr and supcon."""
+    temperature: float = 0.5
+    """What cosines are divided by, in simclr, supcon and parameters."""
+    epochs: float | int = 8
+    """Times that the images are seen."""
+    batch: int = 128
+    """Images of a step."""
+    rate: float = 2e-3
+    """Largest learning rate of AdamW."""
+    weight_decay: float = 0.02
+    """Of AdamW."""
+    cue_conflict: str = ""
+    """Official cue-conflict images, in sixteen folders by shape: shown too, if given."""
+    transfer: str = "shapes"
+    """Labelled images that frozen features are asked about: cifar10:DIR and so on, or
+    shapes, which are drawn here."""
+    transfer_images: int = 1_000
+    """Of these, as many to fit a linear classifier as to test it."""
+    n_seeds: int = 1
+    """Trainings of each kind, with this seed and those that follow it."""
+    resamples: int = 200
+    """Resamples of source images, and of sets of images, for each interval."""
+    permutations: int = 5_000
+    """Shuffles for each p."""
+    seed: int = 0
+    """Seed of all random numbers, 0 to 2^32 - 1."""
+
+
+SHARED = (
+    *("images", "size", "head", "temperature", "epochs", "batch", "rate"),
+    *("weight_decay", "cue_conflict", "transfer", "transfer_images", "n_seeds"),
+    *("resamples", "seed"),
+)
+"""Fields that a training has too."""
+
+ENDS = 2
+"""Looks at a training: before its first step and after its last."""
+
+
+def training(config: Common, **changes: Any) -> Training:
+    """One training of an experiment.
+
+    Images are normalised alike whatever the set, so that untrained networks are the same
+    for all sets, and read the same.
+    """
+    fields = {name: getattr(config, name) for name in SHARED}
+    fields |= {"looks": ENDS, "normalise": "model"} | changes
+    return Training(**fields)
+
+
+def check_common(config: Common) -> None:
+    """Raise `UsageError`, in one line, for what can be told without JAX."""
+    check_values(training(config))
+    at_least(config, permutations=100)
+    at_most(config, permutations=10**6)
+    check_seed(config)

@@ -1,0 +1,245 @@
+"""Figures of the grid: what explains shape bias, and what it says."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from jaxbias.plotting import save_figures
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.synthetic_shape_bias import measures
+from jaxbias.studies.synthetic_shape_bias.cases import WORDS, Reading, ends, kinds
+from jaxbias.studies.synthetic_shape_bias.grid import analysis
+from jaxbias.studies.synthetic_shape_bias.grid.published import Evidence
+from jaxbias.sweeps import Columns
+
+MARKERS = "osD^vP*"
+
+GREY = "0.75"
+
+
+def draw(
+    found: Reading, sets: Columns, evidence: Evidence, directory: RunDirectory
+) -> None:
+    """Write all figures."""
+    wanted = {
+        "bias_and_transfer": partial(bias_and_transfer, found.rows, sets),
+        "shares": partial(shares, evidence),
+        "sets": partial(collage, found, sets),
+    }
+    if evidence.diversity:
+        wanted["diversity"] = partial(diversity, found.rows, evidence)
+    save_figures(wanted, directory)
+
+
+def _colours(names: Sequence[str]) -> dict[str, tuple]:
+    shades = plt.get_cmap("tab10")
+    return {name: shades(number % 10) for number, name in enumerate(names)}
+
+
+def _once(values: np.ndarray) -> list:
+    return list(dict.fromkeys(values.tolist()))
+
+
+def bias_and_transfer(rows: Columns, sets: Columns) -> Figure:
+    """Transfer over shape bias for each kind of stimuli, and over what images are like."""
+    _, last = ends(rows)
+    stimuli = kinds(rows)
+    others = {
+        f"Vendi score ({measures.MAIN})": measures.at(sets, last, analysis.VARIETY),
+        "distance to the transfer images (KID)": measures.at(sets, last, "kid"),
+    }
+    columns = {
+        f"shape bias\n{WORDS[one]}": last[f"{one}_bias"] for one in stimuli
+    } | others
+    fig, axes = plt.subplots(
+        *(1, len(columns)),
+        figsize=(2.6 * len(columns) + 1.6, 3.6),
+        sharey=True,
+        layout="constrained",
+    )
+    for axis, (words, values) in zip(axes, columns.items(), strict=True):
+        _points(axis, values, last)
+        axis.set_xlabel(words)
+    axes[len(stimuli)].set_xscale("log")
+    axes[0].set_ylabel("transfer: a linear classifier")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1, 0))
+    fig.legend(
+        handles=_legend(last),
+        loc="outside right center",
+        frameon=False,
+        fontsize=7,
+    )
+    fig.suptitle("does shape bias say how well features transfer?")
+    return fig
+
+
+def _points(axis: Axes, values: np.ndarray, last: Columns) -> None:
+    colours = _colours(_once(last["data"]))
+    markers = dict(zip(_once(last["model"]), MARKERS, strict=False))
+    filled = _once(last["supervision"])[0]
+    for place, value in enumerate(values):
+        colour = colours[last["data"][place]]
+        full = last["supervision"][place] == filled
+        axis.plot(
+            *(value, last["transfer"][place]),
+            markers.get(last["model"][place], "o"),
+            color=colour,
+            mfc=colour if full else "none",
+            ms=5,
+            alpha=0.85,
+        )
+
+
+def _legend(last: Columns) -> list[Line2D]:
+    def handle(label: str, marker: str, colour, **options) -> Line2D:
+        return Line2D(
+            [], [], ls="", marker=marker, color=colour, label=label, **options
+        )
+
+    colours = _colours(_once(last["data"]))
+    found = [handle(name, "o", colour) for name, colour in colours.items()]
+    found += [
+        handle(model, marker, "0.3")
+        for model, marker in zip(_once(last["model"]), MARKERS, strict=False)
+    ]
+    for number, name in enumerate(_once(last["supervision"])):
+        found.append(handle(name, "o", "0.3", mfc="none" if number else "0.3"))
+    return found
+
+
+def shares(evidence: Evidence) -> Figure:
+    """What explains the variance of shape bias, after training and in it."""
+    columns = evidence.shares
+    stimuli, readings = _once(columns["stimuli"]), _once(columns["reading"])
+    factors = _once(columns["factor"])
+    single = [name for name in factors if ":" not in name and name != "rest"]
+    colours = _colours(single) | {"of two": (0.6, 0.6, 0.6, 1), "rest": (0.85,) * 3}
+    words = {"last": "after training", "moved": "less the untrained network's"}
+    fig, axes = plt.subplots(
+        *(1, len(readings)),
+        figsize=(4.6 * len(readings) + 1.2, 0.55 * len(stimuli) + 1.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, reading in zip(axes[0], readings, strict=True):
+        for row, name in enumerate(stimuli):
+            own = (columns["stimuli"] == name) & (columns["reading"] == reading)
+            found = dict(
+                zip(columns["factor"][own].tolist(), columns["share"][own], strict=True)
+            )
+            p = dict(
+                zip(columns["factor"][own].tolist(), columns["p"][own], strict=True)
+            )
+            if not found:
+                continue
+            parts = {factor: found[factor] for factor in single}
+            parts["of two"] = sum(v for k, v in found.items() if ":" in k)
+            parts["rest"] = found["rest"]
+            left = 0.0
+            for factor, share in parts.items():
+                axis.barh(row, share, left=left, color=colours[factor], height=0.7)
+                if share > 0.05:
+                    star = "*" if p.get(factor, 1) <= 0.05 else ""
+                    axis.text(
+                        left + share / 2,
+                        row,
+                        f"{share:.0%}{star}",
+                        ha="center",
+                        va="center",
+                        fontsize=7,
+                    )
+                left += share
+        axis.set_xlim(0, 1)
+        axis.set_xlabel("share of the variance")
+        axis.set_title(f"shape bias, {words[reading]}")
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.tick_params(left=False)
+    axes[0, 0].set_yticks(range(len(stimuli)), [WORDS[name] for name in stimuli])
+    axes[0, 0].invert_yaxis()
+    handles = [
+        Line2D([], [], lw=6, color=colour, label=name)
+        for name, colour in colours.items()
+    ]
+    fig.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
+    return fig
+
+
+def diversity(rows: Columns, evidence: Evidence) -> Figure:
+    """Readings over the number of programs: each network, and each generator's mean."""
+    _, last = ends(rows)
+    columns = evidence.diversity
+    names = columns["reading"].tolist()
+    colours = _colours(_once(last["data"]))
+    fig, axes = plt.subplots(
+        *(1, len(names)),
+        figsize=(3.0 * len(names) + 1.6, 3.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    counts = np.unique(last["programs"])
+    for axis, name, number in zip(axes[0], names, range(len(names)), strict=True):
+        for data, colour in colours.items():
+            own = last["data"] == data
+            means = [
+                np.mean(last[name][own & (last["programs"] == count)])
+                for count in counts
+            ]
+            axis.plot(last["programs"][own], last[name][own], ".", color=colour, ms=3)
+            axis.plot(counts, means, "-", color=colour, lw=1.5)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(counts, [f"{count:,}" for count in counts])
+        axis.minorticks_off()
+        axis.set_xlabel("programs")
+        kind = name.removesuffix("_bias")
+        axis.set_title(
+            "transfer" if name == "transfer" else f"shape bias\n{WORDS[kind]}",
+            fontsize=9,
+        )
+        axis.text(
+            *(0.03, 0.03),
+            f"{columns['slope'][number]:+.3f} a doubling\n"
+            f"p rising {columns['p_rising'][number]:.2g}, "
+            f"falling {columns['p_falling'][number]:.2g}",
+            transform=axis.transAxes,
+            fontsize=7,
+        )
+        low, high = axis.get_ylim()
+        axis.set_ylim(low - 0.15 * (high - low), high)
+    handles = [
+        Line2D([], [], color=colour, label=name) for name, colour in colours.items()
+    ]
+    fig.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
+    return fig
+
+
+def collage(found: Reading, sets: Columns) -> Figure:
+    """Some images of each set, with what is measured of it."""
+    names, across = list(found.samples), 8
+    fig, axes = plt.subplots(
+        *(len(names), across),
+        figsize=(0.7 * across + 3.4, 0.72 * len(names) + 0.3),
+        squeeze=False,
+        layout="constrained",
+    )
+    for row, name in enumerate(names):
+        for axis, image in zip(axes[row], found.samples[name], strict=False):
+            axis.imshow(image, interpolation="nearest")
+        for axis in axes[row]:
+            axis.axis("off")
+        own = sets["set"].tolist().index(name)
+        axes[row, -1].text(
+            *(1.1, 0.5),
+            f"{name}\nVendi {sets[analysis.VARIETY][own]:.1f}, KID "
+            f"{sets['kid'][own]:.2g}, slope {sets['slope'][own]:.1f}",
+            transform=axes[row, -1].transAxes,
+            va="center",
+            fontsize=7,
+        )
+    return fig

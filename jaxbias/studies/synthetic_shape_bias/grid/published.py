@@ -1,0 +1,230 @@
+"""The study's three claims, and the rules that judge them; all were fixed before a run.
+
+The paper's tables could not be read, its abstract alone: there are directions, no numbers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxbias.ledger import (
+    Entry,
+    Judgement,
+    MissingError,
+    held,
+    judge_all,
+    where_possible,
+)
+from jaxbias.studies.synthetic_shape_bias.grid.config import Config
+from jaxbias.sweeps import Columns
+
+LEVEL = 0.05
+"""p below which something is taken for found, shared out among kinds of stimuli."""
+
+HALF = 0.5
+"""Share of the squared error that a reliable predictor saves, at least."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to judge.
+
+    Attributes:
+        shares: See `analysis.shares`.
+        correlations: See `analysis.correlations`.
+        predictions: See `analysis.predictions`.
+        diversity: See `analysis.diversity`; empty with one number of programs.
+        config: What was asked.
+    """
+
+    shares: Columns
+    correlations: Columns
+    predictions: Columns
+    diversity: Columns
+    config: Config
+
+
+def _rows(columns: Columns, **chosen: str) -> list[dict]:
+    own = np.ones(len(next(iter(columns.values()), ())), bool)
+    for name, value in chosen.items():
+        own &= columns[name] == value
+    return [
+        {name: values[place].item() for name, values in columns.items()}
+        for place in np.flatnonzero(own)
+    ]
+
+
+def _depends(factor: str, reading: str):
+    def judge(evidence: Evidence) -> Judgement:
+        rows = _rows(evidence.shares, factor=factor, reading=reading)
+        if not rows:
+            raise MissingError(f"one {factor} alone")
+        limit = LEVEL / len(rows)
+        text = "; ".join(
+            f"{row['stimuli']} {row['share']:.0%} of the variance (p {row['p']:.2g})"
+            for row in rows
+        )
+        return held(min(row["p"] for row in rows) <= limit, text)
+
+    return where_possible(judge)
+
+
+def _unreliable(evidence: Evidence) -> Judgement:
+    rows = _rows(evidence.predictions)
+    by_bias = [row for row in rows if row["predictors"].startswith("shape bias")]
+    others = [row for row in rows if row not in by_bias]
+    text = "; ".join(f"{row['predictors']} {row['r2']:+.2f}" for row in by_bias)
+    best = max(others, key=lambda row: row["r2"])
+    text += f" (best of others: {best['predictors']} {best['r2']:+.2f})"
+    return held(max(row["r2"] for row in by_bias) < HALF, text)
+
+
+def _entangled(evidence: Evidence) -> Judgement:
+    rows = [
+        row
+        for row in _rows(evidence.correlations)
+        if row["target"] in ("variety", "distance")
+    ]
+    text = "; ".join(
+        f"{row['stimuli']}, {row['target']} {row['spearman']:+.2f} "
+        f"({row['low']:+.2f} to {row['high']:+.2f}; p {row['p']:.2g})"
+        for row in rows
+    )
+    return held(min(row["p"] for row in rows) <= LEVEL / len(rows), text)
+
+
+def _biases(evidence: Evidence) -> list[dict]:
+    rows = [
+        row for row in _rows(evidence.diversity) if row["reading"].endswith("_bias")
+    ]
+    if not rows:
+        raise MissingError("one number of programs alone")
+    return rows
+
+
+def _tracks(*signs: str):
+    def judge(evidence: Evidence) -> Judgement:
+        rows = _biases(evidence)
+        # Two-sided where both signs count.
+        least = min(
+            len(signs) * row[f"p_{sign}"] for row in rows for sign in signs
+        ) * len(rows)
+        text = "; ".join(
+            f"{row['reading'].removesuffix('_bias')} {row['slope']:+.3f} a doubling "
+            f"({row['low']:+.3f} to {row['high']:+.3f}; p rising {row['p_rising']:.2g}, "
+            f"falling {row['p_falling']:.2g})"
+            for row in rows
+        )
+        return held(least <= LEVEL, text)
+
+    return where_possible(judge)
+
+
+def _transfer_rises(evidence: Evidence) -> Judgement:
+    rows = _rows(evidence.diversity, reading="transfer")
+    if not rows:
+        raise MissingError("one number of programs alone")
+    (row,) = rows
+    return held(
+        row["p_rising"] <= LEVEL,
+        f"{100 * row['slope']:+.2f} points a doubling ({100 * row['low']:+.2f} to "
+        f"{100 * row['high']:+.2f}; p {row['p_rising']:.2g})",
+    )
+
+
+ABSTRACT = "Benarous et al. 2023, abstract"
+
+EACH = "Bonferroni's correction over kinds of stimuli"
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        id="architecture",
+        source=ABSTRACT,
+        claim="shape bias differs across network architectures",
+        expected="the model explains some of its variance, p 0.05 over all stimuli",
+        tolerance=EACH,
+        certainty="read",
+        judge=_depends("model", "last"),
+    ),
+    Entry(
+        id="supervision",
+        source=ABSTRACT,
+        claim="shape bias differs across kinds of supervision",
+        expected="the supervision explains some of its variance, p 0.05 over all stimuli",
+        tolerance=EACH,
+        certainty="read",
+        judge=_depends("supervision", "last"),
+    ),
+    Entry(
+        id="architecture-in-training",
+        source="this project: untrained networks already differ",
+        claim="it does also beyond what the untrained networks read",
+        expected="the model explains some of the variance of what training has changed",
+        tolerance=EACH,
+        certainty="computed",
+        judge=_depends("model", "moved"),
+    ),
+    Entry(
+        id="no-predictor",
+        source=ABSTRACT,
+        claim="shape bias alone is no reliable predictor of generalisation",
+        expected="it saves less than half of the squared error of transfer for generators "
+        "that were left out, on all stimuli",
+        tolerance="half was chosen before any run",
+        certainty="read",
+        judge=where_possible(_unreliable),
+    ),
+    Entry(
+        id="entangled",
+        source=ABSTRACT,
+        claim="shape bias is entangled with how various and how natural images are",
+        expected="a rank correlation with either among networks of one kind, p 0.05 over "
+        "all stimuli and both",
+        tolerance=EACH,
+        certainty="read",
+        judge=where_possible(_entangled),
+    ),
+    Entry(
+        id="tracks-diversity",
+        source=ABSTRACT,
+        claim="shape bias tells how various the samples of a data set are (the sign is "
+        "not in the abstract)",
+        expected="it rises, or it falls, with the number of programs at all else alike: "
+        "p 0.05, two-sided",
+        tolerance=EACH,
+        certainty="read",
+        judge=_tracks("rising", "falling"),
+    ),
+    Entry(
+        id="rises-with-diversity",
+        source=f"{ABSTRACT}; one of its two possible signs",
+        claim="shape bias is higher where samples are more various",
+        expected="it rises with the number of programs: p 0.05, one-sided",
+        tolerance=EACH,
+        certainty="read",
+        judge=_tracks("rising"),
+    ),
+    Entry(
+        id="falls-with-diversity",
+        source=f"{ABSTRACT}; the other one",
+        claim="shape bias is lower where samples are more various",
+        expected="it falls with the number of programs: p 0.05, one-sided",
+        tolerance=EACH,
+        certainty="read",
+        judge=_tracks("falling"),
+    ),
+    Entry(
+        id="transfer-rises",
+        source="Baradad et al. 2022, figure of the number of programs (23 to 47 %)",
+        claim="transfer rises with the number of programs",
+        expected="a positive slope over its logarithm: p 0.05, one-sided",
+        tolerance="flips of the generators' signs",
+        certainty="read",
+        judge=where_possible(_transfer_rises),
+    ),
+)
+
+
+def judge(evidence: Evidence) -> list[dict[str, str]]:
+    """Rows for `verdicts.json`."""
+    return judge_all(ENTRIES, evidence)
