@@ -158,9 +158,8 @@ def test_killed_ten_times_the_parameters_are_the_same_bits(
     assert_survives(tmp_path / "run", data, undisturbed, moments, seed)
 
 
-@pytest.mark.parametrize(
-    "name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_saves_and_the_same_command_resumes(tmp_path, data, undisturbed, name):
     out = tmp_path / "run"
     command = Command(out, *options(data), **SETTINGS)
@@ -235,6 +234,7 @@ def test_two_processes_train_as_one(tmp_path, data, resident):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_one_line_with_the_step(tmp_path, data):
     out = tmp_path / "run"
     command = Command(out, *options(data, "--rate", "1e30"), **SETTINGS)

@@ -172,6 +172,7 @@ def test_generation_from_the_cache_is_the_uncached_argmax(seed, exponents):
     assert (taken[..., 0] >= logits.max(-1) - 1e-4).all()
 
 
+@pytest.mark.slow
 def test_token_by_token_without_a_cache():
     params = drawn(TINY, kernel_std=0.2)
     first = prompts(4, 3)

@@ -77,6 +77,7 @@ def same(first, second):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss_of_a_masked_autoencoder(images):
     task = task_of(ema_decay=0.5)
     judge = Evaluator(

@@ -60,7 +60,7 @@ finished = partial(whole_runs.finished, experiment)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A whole run of the smoke preset, of fewer test points."""
-    config = replace(PRESETS["smoke"], n_test=2000)
+    config = replace(PRESETS["smoke"], n_test=500)
     return finished(config, tmp_path_factory.mktemp("runs") / "smoke")
 
 
@@ -70,7 +70,7 @@ GRID = Config(
     m_real=(4, 6, 14, 30),
     gammas=(0.0, 1.0, 1.5, 4.0, 9.5),
     dims=(1, 5, 33),
-    n_trials=1500,
+    n_trials=600,
     n_test=400,
     sampler=("sufficient",),
 )
@@ -211,6 +211,7 @@ def test_the_number_of_devices_does_not_matter(small, num_devices):
     assert_same(computed(SMALL, num_devices), small)
 
 
+@pytest.mark.slow
 def test_the_size_of_pieces_does_not_matter(small, monkeypatch):
     monkeypatch.setitem(simulation.PIECE, "cpu", {"sufficient": 1, "direct": 1})
     assert_same(computed(SMALL), small)
@@ -290,6 +291,7 @@ def test_batches_are_pooled_to_the_moments_of_all_trials():
     np.testing.assert_allclose(error, values.std(0, ddof=1) / np.sqrt(60), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_large_batches_hold_the_same_trials(small, monkeypatch):
     monkeypatch.setattr(batches, "MOST_BATCHES", 1)
     assert batches.batch_size(60) == 50 and batches.batch_size(30) == 25

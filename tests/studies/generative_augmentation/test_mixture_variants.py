@@ -207,9 +207,12 @@ def test_the_law_says_nothing_where_it_was_not_derived(run):
 # What stays the same
 
 
+LATER = ("classifier", "covariance")
+
+
 @pytest.mark.parametrize(
     "part",
-    ["classes", "classifier", pytest.param("covariance", marks=pytest.mark.slow)],
+    ["classes", *(pytest.param(one, marks=pytest.mark.slow) for one in LATER)],
 )
 def test_devices_do_not_matter(part):
     given = replace(

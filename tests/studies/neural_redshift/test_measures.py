@@ -120,6 +120,7 @@ def test_a_score_is_that_of_the_network(run):
     np.testing.assert_allclose(scores["simplicity"][3], expected.value, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_devices_and_interruptions_do_not_matter(run, tmp_path):
     whole = run.read_table()
     with opened(tmp_path / "run") as store:
