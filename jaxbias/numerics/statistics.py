@@ -19,10 +19,11 @@ class Correlation:
 
 @dataclass(frozen=True, kw_only=True)
 class SignFlips:
-    """One-sided p of paired differences: that they rise, and that they fall."""
+    """p of paired differences: that they rise, that they fall, and that they do either."""
 
     rising: float
     falling: float
+    either: float
 
 
 MOST_EXACT = 12
@@ -156,27 +157,39 @@ def bootstrap_correlation(
 def sign_flips(differences: np.ndarray, *, resamples: int, seed: int) -> SignFlips:
     """Whether paired differences have a sign, if each may as well have had the other.
 
+    Of several readings of the same pairs, whether any has: a pair's readings are flipped
+    together, and the largest of their means over root mean squares counts (Westfall and
+    Young 1993), so that nothing has to be corrected for their number.
+
     Args:
-        differences: One a pair, any number of pairs.
+        differences: (pair,) or (pair, reading).
         resamples: Random flips, where there are more pairs than 12; else all are tried.
         seed: Of the random flips.
 
     Returns:
-        p of a mean so large, and of one so small; NaN without a pair.
+        p of a mean so large, so small, and so far from 0; NaN without a pair.
     """
     count = len(differences)
     if not count:
-        return SignFlips(rising=float("nan"), falling=float("nan"))
+        nothing = float("nan")
+        return SignFlips(rising=nothing, falling=nothing, either=nothing)
+    table = np.asarray(differences, np.float64).reshape(count, -1)
+    scale = np.sqrt(np.sum(table**2, axis=0))
+    table = table / np.where(scale > 0, scale, 1)
     if exact := count <= MOST_EXACT:
         bits = np.arange(2**count)[:, None] >> np.arange(count)
     else:
         bits = np.random.default_rng(seed).integers(0, 2, (resamples, count))
-    means = (1 - 2.0 * (bits & 1)) @ differences
-    here, rounding = differences.sum(), 1e-9 * np.abs(differences).sum()
+    sums, here = (1 - 2.0 * (bits & 1)) @ table, table.sum(axis=0)
     # What is there is one of the flips; of random ones, it is one more.
     more = 0 if exact else 1
-    rising, falling = (
-        float((more + np.sum(beyond)) / (more + len(means)))
-        for beyond in (means >= here - rounding, means <= here + rounding)
+
+    def p(sums: np.ndarray, here: np.ndarray) -> float:
+        beyond = np.sum(sums.max(axis=1) >= here.max() - 1e-9)
+        return float((more + beyond) / (more + len(sums)))
+
+    return SignFlips(
+        rising=p(sums, here),
+        falling=p(-sums, -here),
+        either=p(np.abs(sums), np.abs(here)),
     )
-    return SignFlips(rising=rising, falling=falling)

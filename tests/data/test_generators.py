@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from jaxbias.data.generators import catalogue
-from jaxbias.data.generators.catalogue import GENERATORS, generator
+from jaxbias.data.generators.catalogue import (
+    GENERATORS,
+    UnknownGeneratorError,
+    generator,
+    named,
+)
 
 SMALL = {"stylegan-random": {"channels": 8, "latents": 8}}
 
@@ -76,3 +81,35 @@ def test_an_unknown_generator_or_size_is_refused():
         generator("x", 32)
     with pytest.raises(ValueError, match="8 pixels"):
         generator("stylegan-sparse", 8)
+
+
+def test_a_generator_as_it_is_typed():
+    assert named("fractal", 32) == generator("fractal", 32)
+    leaves = named("dead-leaves-mixed@sigma=1.5,radii=0.1~1,most=500", 32)
+    expected = {"sigma": 1.5, "radii": (0.1, 1.0), "most": 500}
+    assert leaves == generator("dead-leaves-mixed", 32, **expected)
+    one = named("spectrum@exponent=2", 32).config
+    assert one.exponent == (2.0, 2.0) and one.kind == "spectrum"
+    assert named("stylegan-sparse@bias=0~0.2", 32).config.bias == (0.0, 0.2)
+    assert named("fractal@colour=time", 32).config.colour == "time"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fractals@weight=1", "no generator 'fractals'"),
+        ("fractal@size=8", "fractal has no 'size': one of law, filled"),
+        ("fractal@weight", "weight=: a number is needed"),
+        ("fractal@tries=1.5", "tries=1.5: a whole number is needed"),
+        ("fractal@colour=blue", "one of grey, time"),
+        ("dead-leaves-mixed@radii=0.1~x", "radii=0.1~x: a number"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(text, message):
+    with pytest.raises(UnknownGeneratorError, match=message):
+        named(text, 32)
+
+
+def test_values_that_a_generator_does_not_allow_are_refused():
+    with pytest.raises(ValueError, match="a sigma above 0"):
+        named("dead-leaves-mixed@sigma=-1", 32)

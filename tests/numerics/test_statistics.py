@@ -173,7 +173,19 @@ def test_signs_of_pairs_are_found_and_chance_is_not(count):
     assert np.isnan(sign_flips(np.zeros(0), resamples=10, seed=0).rising)
 
 
+def test_one_of_several_readings_is_enough():
+    random = np.random.default_rng(0)
+    table = random.normal(size=(6, 4))
+    table[:, 2] = 0.01 * np.linspace(1, 1.2, 6)
+    found = sign_flips(table, resamples=10, seed=0)
+    # Of 64 flips this one alone, and its opposite.
+    assert (found.rising, found.either) == (1 / 64, 2 / 64) and found.falling > 0.1
+
+
 def test_p_of_signs_is_even_under_chance():
     draws = np.random.default_rng(0).normal(size=(400, 8))
     found = [sign_flips(one, resamples=10, seed=0).rising for one in draws]
+    assert abs(np.mean(np.asarray(found) <= 0.1) - 0.1) < 4 * np.sqrt(0.09 / 400)
+    several = np.stack([draws, draws[::-1], draws + draws[::-1]], axis=-1)
+    found = [sign_flips(one, resamples=10, seed=0).either for one in several]
     assert abs(np.mean(np.asarray(found) <= 0.1) - 0.1) < 4 * np.sqrt(0.09 / 400)

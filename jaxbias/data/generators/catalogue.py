@@ -6,8 +6,8 @@ i mod K, and follows from the set's seed and i alone, on any device and in any o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -111,8 +111,12 @@ GENERATORS: Mapping[str, Known] = {
 """What can be drawn, by the name that the command line takes."""
 
 
+NOT_TYPED = ("size", "kind")
+"""Fields that are given elsewhere: by an option, and by the generator's name."""
+
+
 class UnknownGeneratorError(ValueError):
-    """No generator of that name; the message lists those that there are."""
+    """No generator or field of that name; the message lists those that there are."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,62 @@ def generator(name: str, size: int, **changes: Any) -> Generator:
     found = GENERATORS[name]
     config = found.module.Config(size=size, **(dict(found.options) | changes))
     return Generator(name, found.module, config)
+
+
+def named(text: str, size: int) -> Generator:
+    """A generator as it is typed: NAME, or NAME@FIELD=VALUE,FIELD=VALUE.
+
+    Fields are those of its configuration; a pair, the least and the greatest value of a
+    law, is LOW~HIGH, or one number for both: spectrum@exponent=2, or
+    dead-leaves-mixed@sigma=1.5,radii=0.1~1.
+
+    Raises:
+        UnknownGeneratorError: If there is no such generator or field, or a value cannot
+            be read.
+        ValueError: If its configuration does not allow the size or a value.
+    """
+    name, _, given = text.partition("@")
+    if not given:
+        return generator(text, size)
+    kinds = get_type_hints(generator(name, size).module.Config)
+    changes = {}
+    for part in given.split(","):
+        field, _, value = part.partition("=")
+        if field not in kinds or field in NOT_TYPED:
+            known = ", ".join(one for one in kinds if one not in NOT_TYPED)
+            raise UnknownGeneratorError(f"{name} has no {field!r}: one of {known}")
+        try:
+            changes[field] = _read(value, kinds[field])
+        except ValueError as error:
+            raise UnknownGeneratorError(f"{name}: {field}={value}: {error}") from error
+    return generator(name, size, **changes)
+
+
+def _read(value: str, kind: Any) -> Any:
+    """A field's value as typed.
+
+    Raises:
+        ValueError: Saying what is wanted.
+    """
+    if get_origin(kind) is Union or isinstance(kind, UnionType):
+        kind = next(one for one in get_args(kind) if one is not type(None))
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"one of {', '.join(get_args(kind))}")
+        return value
+    if get_origin(kind) is tuple:
+        low, _, high = value.partition("~")
+        one = get_args(kind)[0]
+        return _number(low, one), _number(high or low, one)
+    return _number(value, kind)
+
+
+def _number(value: str, kind: type) -> float | int:
+    try:
+        return kind(value)
+    except ValueError as error:
+        words = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{words} is needed") from error
 
 
 def codes(made: Generator, seed: Seed, count: int) -> Code:

@@ -17,6 +17,10 @@ EXPERIMENTS = {
         f"{_HERE}.grid.experiment",
         "networks by what they learn from, how they are built and what for",
     ),
+    "diversity": (
+        f"{_HERE}.diversity.experiment",
+        "the same number of images from few programs, or from many",
+    ),
     "generate": (
         f"{_HERE}.generate.experiment",
         "images made from nothing, as folders or tar shards",

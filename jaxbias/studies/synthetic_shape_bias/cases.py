@@ -207,3 +207,15 @@ def show(rows: Columns, labels: Sequence[str], reporter: Reporter) -> None:
         )
         lines.append([*(str(word) for word in key), *cells])
     reporter.table([*labels, *names], lines)
+
+
+def cases_of(
+    trainings: Sequence[tuple[Mapping[str, Label], Training]],
+) -> list[Case]:
+    """A case for each pair of labels and settings."""
+    return [Case(labels=labels, config=config) for labels, config in trainings]
+
+
+def chosen(rows: Columns, own: np.ndarray) -> Columns:
+    """Some rows of a table."""
+    return {name: values[own] for name, values in rows.items()}

@@ -24,6 +24,7 @@ from jaxbias.studies.synthetic_shape_bias.grid.config import (
 )
 from jaxbias.studies.synthetic_shape_bias.grid.networks import cases as of_grid
 from jaxbias.studies.synthetic_shape_bias.train import readouts
+from jaxbias.studies.synthetic_shape_bias.trends import trends
 
 TINY = Config(
     # Quick to compile.
@@ -122,7 +123,7 @@ def judged(**effects):
         analysis.shares(columns, DESIGN),
         analysis.correlations(columns, sets, DESIGN),
         analysis.predictions(columns, sets),
-        analysis.diversity(columns, DESIGN),
+        trends(columns, analysis.doublings(columns), ("data",), DESIGN),
         DESIGN,
     )
     return {row["id"]: row["outcome"] for row in published.judge(evidence)}

@@ -17,7 +17,8 @@ class Config:
     data: str = "stylegan-oriented"
     """What makes them: stylegan-random, -highfreq, -sparse, -oriented; dead-leaves-squares,
     -oriented, -mixed, -textures; spectrum, spectrum-colour, wmm, spectrum-wmm-colour;
-    fractal, visual-atom, programs, programs-mixed, perlin, coloured-noise."""
+    fractal, visual-atom, programs, programs-mixed, perlin, coloured-noise. Their settings
+    can be others: spectrum@exponent=2, dead-leaves-mixed@sigma=1.5,radii=0.1~1."""
     n: int = 1_000
     """How many."""
     size: int = 64

@@ -35,7 +35,7 @@ def _generator(config: Config):
     from jaxbias.data.generators import catalogue
 
     try:
-        return catalogue.generator(config.data, config.size)
+        return catalogue.named(config.data, config.size)
     except catalogue.UnknownGeneratorError as error:
         raise UsageError(f"--data: {error}") from error
     except ValueError as error:
@@ -54,7 +54,8 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 
     if not devices.is_writer():
         return
-    made, known = _generator(config), GENERATORS[config.data]
+    made = _generator(config)
+    known = GENERATORS[made.name]
     each = (
         "a program of its own each"
         if not config.programs

@@ -5,7 +5,6 @@ of readings less their mean over networks of one kind, and ranks of these: there
 images alone differ.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from jaxbias.numerics.ridge import out_of_sample, saved
 from jaxbias.numerics.statistics import (
     bootstrap_correlation,
     partial_spearman,
-    sign_flips,
     spearman,
 )
 from jaxbias.studies.synthetic_shape_bias import measures
@@ -206,43 +204,6 @@ def _means(values: np.ndarray, kind: np.ndarray, chosen: np.ndarray) -> np.ndarr
     return found
 
 
-def diversity(rows: Columns, config: Config) -> Columns:
-    """What more programs do at all else alike: a row for each reading.
-
-    Of each generator, the slope of a reading over the logarithm (base 2) of the number of
-    programs, mean over its networks; `slope` is the mean over generators, `low` and `high`
-    its interval (Student's t, 95 %), `p_rising` and `p_falling` one-sided, of flips of the
-    generators' signs.
-    """
-    _, last = ends(rows)
-    names = [f"{stimuli}_bias" for stimuli in kinds(rows)]
-    found = []
-    for name in (*names, "transfer"):
-        slopes = np.asarray(list(_slopes(last, name)))
-        if not len(slopes) or not np.isfinite(slopes).all():
-            continue
-        p = sign_flips(slopes, resamples=config.permutations, seed=config.seed)
-        half = stats.t.ppf(0.975, len(slopes) - 1) * stats.sem(slopes)
-        found.append(
-            {
-                "reading": name,
-                "generators": len(slopes),
-                "slope": float(slopes.mean()),
-                "low": float(slopes.mean() - half),
-                "high": float(slopes.mean() + half),
-                "p_rising": p.rising,
-                "p_falling": p.falling,
-            }
-        )
-    return tables.columns_of(found) if found else {}
-
-
-def _slopes(last: Columns, name: str) -> Iterator[float]:
-    """A reading's slope over log2 of the programs, for each generator."""
-    logs = np.log2(last["programs"].astype(np.float64))
-    if np.ptp(logs) == 0:
-        return
-    for data in dict.fromkeys(last["data"].tolist()):
-        own = last["data"] == data
-        x, y = logs[own] - logs[own].mean(), last[name][own]
-        yield float(x @ (y - y.mean()) / (x @ x))
+def doublings(rows: Columns) -> np.ndarray:
+    """Where each row stands on the axis of programs, in doublings of their number."""
+    return np.log2(rows["programs"].astype(np.float64))

@@ -41,6 +41,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     from jaxbias.studies.synthetic_shape_bias.cases import read
     from jaxbias.studies.synthetic_shape_bias.grid import analysis, figures, published
     from jaxbias.studies.synthetic_shape_bias.grid.networks import cases
+    from jaxbias.studies.synthetic_shape_bias.trends import trends
 
     found = read(cases(config), directory, reporter)
     if found is None or not devices.is_writer():
@@ -53,7 +54,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
         analysis.shares(found.rows, config),
         analysis.correlations(found.rows, sets, config),
         analysis.predictions(found.rows, sets),
-        analysis.diversity(found.rows, config),
+        trends(found.rows, analysis.doublings(found.rows), ("data",), config),
         config,
     )
     for name in ("shares", "correlations", "predictions", "diversity"):

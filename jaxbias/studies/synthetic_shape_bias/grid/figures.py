@@ -1,6 +1,5 @@
 """Figures of the grid: what explains shape bias, and what it says."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -14,6 +13,12 @@ from jaxbias.plotting import save_figures
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.synthetic_shape_bias import measures
 from jaxbias.studies.synthetic_shape_bias.cases import WORDS, Reading, ends, kinds
+from jaxbias.studies.synthetic_shape_bias.drawing import (
+    collage,
+    colours_of,
+    once,
+    trend_panels,
+)
 from jaxbias.studies.synthetic_shape_bias.grid import analysis
 from jaxbias.studies.synthetic_shape_bias.grid.published import Evidence
 from jaxbias.sweeps import Columns
@@ -33,17 +38,13 @@ def draw(
         "sets": partial(collage, found, sets),
     }
     if evidence.diversity:
-        wanted["diversity"] = partial(diversity, found.rows, evidence)
+        wanted["diversity"] = partial(
+            trend_panels,
+            *(found.rows, found.rows["programs"].astype(float), evidence.diversity),
+            axis="programs",
+            log=True,
+        )
     save_figures(wanted, directory)
-
-
-def _colours(names: Sequence[str]) -> dict[str, tuple]:
-    shades = plt.get_cmap("tab10")
-    return {name: shades(number % 10) for number, name in enumerate(names)}
-
-
-def _once(values: np.ndarray) -> list:
-    return list(dict.fromkeys(values.tolist()))
 
 
 def bias_and_transfer(rows: Columns, sets: Columns) -> Figure:
@@ -66,7 +67,6 @@ def bias_and_transfer(rows: Columns, sets: Columns) -> Figure:
     for axis, (words, values) in zip(axes, columns.items(), strict=True):
         _points(axis, values, last)
         axis.set_xlabel(words)
-    axes[len(stimuli)].set_xscale("log")
     axes[0].set_ylabel("transfer: a linear classifier")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1, 0))
     fig.legend(
@@ -80,9 +80,9 @@ def bias_and_transfer(rows: Columns, sets: Columns) -> Figure:
 
 
 def _points(axis: Axes, values: np.ndarray, last: Columns) -> None:
-    colours = _colours(_once(last["data"]))
-    markers = dict(zip(_once(last["model"]), MARKERS, strict=False))
-    filled = _once(last["supervision"])[0]
+    colours = colours_of(once(last["data"]))
+    markers = dict(zip(once(last["model"]), MARKERS, strict=False))
+    filled = once(last["supervision"])[0]
     for place, value in enumerate(values):
         colour = colours[last["data"][place]]
         full = last["supervision"][place] == filled
@@ -102,13 +102,13 @@ def _legend(last: Columns) -> list[Line2D]:
             [], [], ls="", marker=marker, color=colour, label=label, **options
         )
 
-    colours = _colours(_once(last["data"]))
+    colours = colours_of(once(last["data"]))
     found = [handle(name, "o", colour) for name, colour in colours.items()]
     found += [
         handle(model, marker, "0.3")
-        for model, marker in zip(_once(last["model"]), MARKERS, strict=False)
+        for model, marker in zip(once(last["model"]), MARKERS, strict=False)
     ]
-    for number, name in enumerate(_once(last["supervision"])):
+    for number, name in enumerate(once(last["supervision"])):
         found.append(handle(name, "o", "0.3", mfc="none" if number else "0.3"))
     return found
 
@@ -116,10 +116,10 @@ def _legend(last: Columns) -> list[Line2D]:
 def shares(evidence: Evidence) -> Figure:
     """What explains the variance of shape bias, after training and in it."""
     columns = evidence.shares
-    stimuli, readings = _once(columns["stimuli"]), _once(columns["reading"])
-    factors = _once(columns["factor"])
+    stimuli, readings = once(columns["stimuli"]), once(columns["reading"])
+    factors = once(columns["factor"])
     single = [name for name in factors if ":" not in name and name != "rest"]
-    colours = _colours(single) | {"of two": (0.6, 0.6, 0.6, 1), "rest": (0.85,) * 3}
+    colours = colours_of(single) | {"of two": (0.6, 0.6, 0.6, 1), "rest": (0.85,) * 3}
     words = {"last": "after training", "moved": "less the untrained network's"}
     fig, axes = plt.subplots(
         *(1, len(readings)),
@@ -168,78 +168,4 @@ def shares(evidence: Evidence) -> Figure:
         for name, colour in colours.items()
     ]
     fig.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
-    return fig
-
-
-def diversity(rows: Columns, evidence: Evidence) -> Figure:
-    """Readings over the number of programs: each network, and each generator's mean."""
-    _, last = ends(rows)
-    columns = evidence.diversity
-    names = columns["reading"].tolist()
-    colours = _colours(_once(last["data"]))
-    fig, axes = plt.subplots(
-        *(1, len(names)),
-        figsize=(3.0 * len(names) + 1.6, 3.4),
-        squeeze=False,
-        layout="constrained",
-    )
-    counts = np.unique(last["programs"])
-    for axis, name, number in zip(axes[0], names, range(len(names)), strict=True):
-        for data, colour in colours.items():
-            own = last["data"] == data
-            means = [
-                np.mean(last[name][own & (last["programs"] == count)])
-                for count in counts
-            ]
-            axis.plot(last["programs"][own], last[name][own], ".", color=colour, ms=3)
-            axis.plot(counts, means, "-", color=colour, lw=1.5)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(counts, [f"{count:,}" for count in counts])
-        axis.minorticks_off()
-        axis.set_xlabel("programs")
-        kind = name.removesuffix("_bias")
-        axis.set_title(
-            "transfer" if name == "transfer" else f"shape bias\n{WORDS[kind]}",
-            fontsize=9,
-        )
-        axis.text(
-            *(0.03, 0.03),
-            f"{columns['slope'][number]:+.3f} a doubling\n"
-            f"p rising {columns['p_rising'][number]:.2g}, "
-            f"falling {columns['p_falling'][number]:.2g}",
-            transform=axis.transAxes,
-            fontsize=7,
-        )
-        low, high = axis.get_ylim()
-        axis.set_ylim(low - 0.15 * (high - low), high)
-    handles = [
-        Line2D([], [], color=colour, label=name) for name, colour in colours.items()
-    ]
-    fig.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
-    return fig
-
-
-def collage(found: Reading, sets: Columns) -> Figure:
-    """Some images of each set, with what is measured of it."""
-    names, across = list(found.samples), 8
-    fig, axes = plt.subplots(
-        *(len(names), across),
-        figsize=(0.7 * across + 3.4, 0.72 * len(names) + 0.3),
-        squeeze=False,
-        layout="constrained",
-    )
-    for row, name in enumerate(names):
-        for axis, image in zip(axes[row], found.samples[name], strict=False):
-            axis.imshow(image, interpolation="nearest")
-        for axis in axes[row]:
-            axis.axis("off")
-        own = sets["set"].tolist().index(name)
-        axes[row, -1].text(
-            *(1.1, 0.5),
-            f"{name}\nVendi {sets[analysis.VARIETY][own]:.1f}, KID "
-            f"{sets['kid'][own]:.2g}, slope {sets['slope'][own]:.1f}",
-            transform=axes[row, -1].transAxes,
-            va="center",
-            fontsize=7,
-        )
     return fig

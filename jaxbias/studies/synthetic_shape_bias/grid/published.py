@@ -33,7 +33,8 @@ class Evidence:
         shares: See `analysis.shares`.
         correlations: See `analysis.correlations`.
         predictions: See `analysis.predictions`.
-        diversity: See `analysis.diversity`; empty with one number of programs.
+        diversity: See `trends.trends`, over doublings of the programs; empty with one
+            number of them.
         config: What was asked.
     """
 
@@ -102,20 +103,15 @@ def _biases(evidence: Evidence) -> list[dict]:
     return rows
 
 
-def _tracks(*signs: str):
+def _tracks(column: str):
     def judge(evidence: Evidence) -> Judgement:
         rows = _biases(evidence)
-        # Two-sided where both signs count.
-        least = min(
-            len(signs) * row[f"p_{sign}"] for row in rows for sign in signs
-        ) * len(rows)
         text = "; ".join(
             f"{row['reading'].removesuffix('_bias')} {row['slope']:+.3f} a doubling "
-            f"({row['low']:+.3f} to {row['high']:+.3f}; p rising {row['p_rising']:.2g}, "
-            f"falling {row['p_falling']:.2g})"
+            f"({row['low']:+.3f} to {row['high']:+.3f})"
             for row in rows
         )
-        return held(least <= LEVEL, text)
+        return held(rows[0][column] <= LEVEL, f"{text}; p {rows[0][column]:.2g}")
 
     return where_possible(judge)
 
@@ -135,6 +131,8 @@ def _transfer_rises(evidence: Evidence) -> Judgement:
 ABSTRACT = "Benarous et al. 2023, abstract"
 
 EACH = "Bonferroni's correction over kinds of stimuli"
+
+FLIPS = "flips of the generators' signs, of all kinds of stimuli together"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -191,27 +189,27 @@ ENTRIES: tuple[Entry, ...] = (
         "not in the abstract)",
         expected="it rises, or it falls, with the number of programs at all else alike: "
         "p 0.05, two-sided",
-        tolerance=EACH,
+        tolerance=FLIPS,
         certainty="read",
-        judge=_tracks("rising", "falling"),
+        judge=_tracks("p_any"),
     ),
     Entry(
         id="rises-with-diversity",
         source=f"{ABSTRACT}; one of its two possible signs",
         claim="shape bias is higher where samples are more various",
         expected="it rises with the number of programs: p 0.05, one-sided",
-        tolerance=EACH,
+        tolerance=FLIPS,
         certainty="read",
-        judge=_tracks("rising"),
+        judge=_tracks("p_any_rising"),
     ),
     Entry(
         id="falls-with-diversity",
         source=f"{ABSTRACT}; the other one",
         claim="shape bias is lower where samples are more various",
         expected="it falls with the number of programs: p 0.05, one-sided",
-        tolerance=EACH,
+        tolerance=FLIPS,
         certainty="read",
-        judge=_tracks("falling"),
+        judge=_tracks("p_any_falling"),
     ),
     Entry(
         id="transfer-rises",

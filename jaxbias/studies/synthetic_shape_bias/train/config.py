@@ -19,8 +19,8 @@ class Config:
 
     data: str = "stylegan-oriented"
     """What makes the images, as for generate: stylegan-oriented, dead-leaves-mixed,
-    fractal, programs and so on; or images that are there, for comparison: cifar10:DIR,
-    folder:DIR and so on."""
+    fractal, programs, spectrum@exponent=2 and so on; or images that are there, for
+    comparison: cifar10:DIR, folder:DIR and so on."""
     programs: int | None = 64
     """Networks, fractals, expressions and so on that make them, each a class; none lets
     every image have its own."""

@@ -55,7 +55,7 @@ def generator(config: Config) -> catalogue.Generator:
         UsageError: If there is none of that name, or of that size.
     """
     try:
-        return catalogue.generator(config.data, config.size)
+        return catalogue.named(config.data, config.size)
     except catalogue.UnknownGeneratorError as error:
         raise UsageError(f"--data: {error}") from error
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""How various the images of a set are, with all else alike."""
