@@ -171,6 +171,7 @@ def test_images_of_a_program_share_the_leaves_in_front():
     assert described.shape == (48 * 6,) and float(jnp.abs(described).max()) <= 10
 
 
+@pytest.mark.slow
 def test_leaves_with_textures_show_them_at_their_own_pixels(monkeypatch):
     config = Config(size=16, kind="textures", front=40, most=400, moved=0.0, textures=3)
     plain = Config(size=16, kind="mixed", front=40, most=400, moved=0.0)

@@ -24,6 +24,7 @@ def drawn(pieces):
     return {kind: images(kind, 400, 32, 7) for kind in KINDS}
 
 
+@pytest.mark.slow
 def test_an_image_depends_on_kind_size_seed_and_number_alone(drawn):
     for kind in ("leaves", "clouds"):
         for count in (3, procedural.PIECE + 4):

@@ -273,6 +273,7 @@ def test_timm_leaves_half_out_and_adds_noise():
     assert np.corrcoef(np.sign(turned), level)[0, 1] == pytest.approx(0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_both_ways_of_applying_agree(pixels):
     names = (*ra.MOVES, *ra.CHANGES)
     which = jnp.arange(len(names))

@@ -187,6 +187,7 @@ def test_a_fresh_state_is_whitened_and_the_same_every_time():
     jax.tree.map(np.testing.assert_array_equal, state, again)
 
 
+@pytest.mark.slow
 def test_the_whitening_stays_and_its_bias_is_trained_at_first_alone():
     found, _ = trained(task(early_epochs=0.75, lookahead=False), 6)
     layers = [params["whiten"] for params, _ in found]

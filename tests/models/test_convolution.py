@@ -129,6 +129,7 @@ def test_bfloat16_stays_bfloat16(kind):
     close([a.astype(jnp.float32) for a in found], expected, 2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MAIN)
 def test_gradients_have_gradients(kind):
     settings, x, w, g = operands(kind)

@@ -188,6 +188,7 @@ def test_token_by_token_without_a_cache():
     np.testing.assert_array_equal(jax.jit(write)(params, first), tokens)
 
 
+@pytest.mark.slow
 def test_over_draws_vmap_is_one_by_one():
     keys = jax.random.split(jax.random.key(3), 3)
     write = lambda key: gpt2.generate(  # noqa: E731

@@ -101,6 +101,7 @@ def test_steps_lower_the_loss_of_a_masked_autoencoder(images):
         after.confusion(2)
 
 
+@pytest.mark.slow
 def test_masks_at_evaluation_follow_from_the_number_of_an_image(images):
     task = task_of()
     state = steps.create(task, jax.random.key(0), 16)

@@ -21,6 +21,14 @@ EXPERIMENTS = {
         f"{_HERE}.diversity.experiment",
         "the same number of images from few programs, or from many",
     ),
+    "naturalism": (
+        f"{_HERE}.naturalism.experiment",
+        "sets with more or fewer of the statistics of photographs",
+    ),
+    "augmentation": (
+        f"{_HERE}.augmentation.experiment",
+        "how much of an image two views show, and in what colours",
+    ),
     "generate": (
         f"{_HERE}.generate.experiment",
         "images made from nothing, as folders or tar shards",

@@ -1,14 +1,16 @@
 """How readings go with one setting, all else alike."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from jaxbias import tables
+from jaxbias.ledger import Judgement, MissingError, held
 from jaxbias.numerics.statistics import SignFlips, sign_flips
 from jaxbias.studies.synthetic_shape_bias.cases import ends, kinds
-from jaxbias.studies.synthetic_shape_bias.common import Common
+from jaxbias.studies.synthetic_shape_bias.many_trainings import Common
 from jaxbias.sweeps import Columns
 
 BIAS = "_bias"
@@ -89,3 +91,52 @@ def _slopes(
         if np.ptp(x) > 0:
             y = values[own]
             yield float(x @ (y - y.mean()) / (x @ x))
+
+
+LEVEL = 0.05
+"""p below which a sign is taken for found."""
+
+
+def rows_of(found: Columns, *, biases: bool) -> list[dict[str, Any]]:
+    """Rows of trends: those of shape biases, or that of transfer.
+
+    Raises:
+        MissingError: If there are none.
+    """
+    rows = [
+        {name: values[place].item() for name, values in found.items()}
+        for place in range(len(found.get("reading", ())))
+    ]
+    rows = [row for row in rows if row["reading"].endswith(BIAS) is biases]
+    if not rows:
+        raise MissingError("nothing was varied")
+    return rows
+
+
+def words_of(row: dict[str, Any], scale: float | int = 1, unit: str = "") -> str:
+    """A trend, with its interval."""
+    low, high = (f"{scale * row[end]:+.3g}" for end in ("low", "high"))
+    name = row["reading"].removesuffix(BIAS)
+    return f"{name} {scale * row['slope']:+.3g}{unit} ({low} to {high})"
+
+
+def judged_signs(found: Columns, column: str) -> Judgement:
+    """Whether any shape bias has a sign, by one of the columns `p_any`.
+
+    Raises:
+        MissingError: If nothing was varied.
+    """
+    rows = rows_of(found, biases=True)
+    text = "; ".join(words_of(row) for row in rows)
+    return held(rows[0][column] <= LEVEL, f"{text}; p {rows[0][column]:.2g}")
+
+
+def judged_transfer(found: Columns, unit: str) -> Judgement:
+    """Whether transfer rises.
+
+    Raises:
+        MissingError: If nothing was varied.
+    """
+    (row,) = rows_of(found, biases=False)
+    text = f"{words_of(row, 100, unit)}; p {row['p_rising']:.2g}"
+    return held(row["p_rising"] <= LEVEL, text)

@@ -60,7 +60,7 @@ finished = partial(whole_runs.finished, experiment)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A whole run of the smoke preset, of fewer test points."""
-    config = replace(PRESETS["smoke"], n_test=500)
+    config = replace(PRESETS["smoke"], n_test=2000)
     return finished(config, tmp_path_factory.mktemp("runs") / "smoke")
 
 

@@ -480,6 +480,7 @@ def test_any_function_is_an_activation_by_its_import_path(tmp_path, monkeypatch)
         assert row["fourier"] == pytest.approx(numpy_fourier(values), rel=2e-4)
 
 
+@pytest.mark.slow
 def test_networks_that_cannot_be_measured_say_why(tmp_path):
     names = ("tanh", "jax.numpy.zeros_like", "jax.numpy.log")
     config = replace(HEATMAPS, activations=names, weight_scales=(1e-3, 1.0))
@@ -510,6 +511,7 @@ def test_networks_that_cannot_be_measured_say_why(tmp_path):
     assert (run.path / "figures" / "heatmaps_lz76.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_run_of_nothing_but_constants_ends_well(tmp_path):
     config = replace(
         PAPER,

@@ -62,6 +62,7 @@ def directory(tmp_path_factory):
     return whole_runs.finished(experiment, TINY, tmp_path_factory.mktemp("r") / "run")
 
 
+@pytest.mark.slow
 def test_a_run_trains_every_combination_and_judges(directory):
     rows = directory.read_table()
     assert len(rows["step"]) == 2 * 2 * 2 and set(rows["step"].tolist()) == {0, 2}

@@ -5,7 +5,11 @@ from dataclasses import dataclass, replace
 
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, one_or_more
-from jaxbias.studies.synthetic_shape_bias.common import Common, check_common, training
+from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    Common,
+    check_common,
+    training,
+)
 from jaxbias.studies.synthetic_shape_bias.train.config import LABELLED, Supervision
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import (

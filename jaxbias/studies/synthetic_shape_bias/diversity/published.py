@@ -15,9 +15,8 @@ from jaxbias.ledger import (
 from jaxbias.numerics.statistics import spearman
 from jaxbias.studies.synthetic_shape_bias import measures
 from jaxbias.studies.synthetic_shape_bias.cases import ends
+from jaxbias.studies.synthetic_shape_bias.trends import judged_signs, judged_transfer
 from jaxbias.sweeps import Columns
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,44 +35,15 @@ class Evidence:
     trends: dict[str, Columns]
 
 
-def rows_of(trends: Columns, *, biases: bool) -> list[dict]:
-    """Rows of trends, of shape biases or of transfer."""
-    found = [
-        {name: values[place].item() for name, values in trends.items()}
-        for place in range(len(trends.get("reading", ())))
-    ]
-    return [row for row in found if row["reading"].endswith("_bias") is biases]
-
-
-def words(row: dict, scale: float | int = 1, unit: str = "") -> str:
-    """A trend, with its interval."""
-    low, high = (f"{scale * row[end]:+.3g}" for end in ("low", "high"))
-    return (
-        f"{row['reading'].removesuffix('_bias')} {scale * row['slope']:+.3g}{unit} "
-        f"({low} to {high}; p rising {row['p_rising']:.2g}, "
-        f"falling {row['p_falling']:.2g})"
-    )
-
-
-def signed(rows: list[dict], column: str) -> Judgement:
-    """Whether any reading has a sign, by its p."""
-    if not rows:
-        raise MissingError("the setting does not vary")
-    text = "; ".join(words(row) for row in rows)
-    return held(rows[0][column] <= LEVEL, f"{text}; of any, p {rows[0][column]:.2g}")
-
-
 def _transfer(evidence: Evidence) -> Judgement:
-    rows = rows_of(evidence.trends.get("simclr", {}), biases=False)
-    if not rows:
+    if "simclr" not in evidence.trends:
         raise MissingError("no SimCLR")
-    (row,) = rows
-    return held(row["p_rising"] <= LEVEL, words(row, 100, " points a doubling"))
+    return judged_transfer(evidence.trends["simclr"], " points a doubling")
 
 
 def _tracks(column: str):
     def judge(evidence: Evidence) -> Judgement:
-        return signed(rows_of(evidence.trends["all"], biases=True), column)
+        return judged_signs(evidence.trends["all"], column)
 
     return where_possible(judge)
 

@@ -1,8 +1,8 @@
 """The networks of a grid."""
 
 from jaxbias.studies.synthetic_shape_bias.cases import Case
-from jaxbias.studies.synthetic_shape_bias.common import training
 from jaxbias.studies.synthetic_shape_bias.grid.config import Config
+from jaxbias.studies.synthetic_shape_bias.many_trainings import training
 
 
 def cases(config: Config) -> list[Case]:

@@ -16,10 +16,12 @@ from jaxbias.ledger import (
     where_possible,
 )
 from jaxbias.studies.synthetic_shape_bias.grid.config import Config
+from jaxbias.studies.synthetic_shape_bias.trends import (
+    LEVEL,
+    judged_signs,
+    judged_transfer,
+)
 from jaxbias.sweeps import Columns
-
-LEVEL = 0.05
-"""p below which something is taken for found, shared out among kinds of stimuli."""
 
 HALF = 0.5
 """Share of the squared error that a reliable predictor saves, at least."""
@@ -94,38 +96,15 @@ def _entangled(evidence: Evidence) -> Judgement:
     return held(min(row["p"] for row in rows) <= LEVEL / len(rows), text)
 
 
-def _biases(evidence: Evidence) -> list[dict]:
-    rows = [
-        row for row in _rows(evidence.diversity) if row["reading"].endswith("_bias")
-    ]
-    if not rows:
-        raise MissingError("one number of programs alone")
-    return rows
-
-
 def _tracks(column: str):
     def judge(evidence: Evidence) -> Judgement:
-        rows = _biases(evidence)
-        text = "; ".join(
-            f"{row['reading'].removesuffix('_bias')} {row['slope']:+.3f} a doubling "
-            f"({row['low']:+.3f} to {row['high']:+.3f})"
-            for row in rows
-        )
-        return held(rows[0][column] <= LEVEL, f"{text}; p {rows[0][column]:.2g}")
+        return judged_signs(evidence.diversity, column)
 
     return where_possible(judge)
 
 
 def _transfer_rises(evidence: Evidence) -> Judgement:
-    rows = _rows(evidence.diversity, reading="transfer")
-    if not rows:
-        raise MissingError("one number of programs alone")
-    (row,) = rows
-    return held(
-        row["p_rising"] <= LEVEL,
-        f"{100 * row['slope']:+.2f} points a doubling ({100 * row['low']:+.2f} to "
-        f"{100 * row['high']:+.2f}; p {row['p_rising']:.2g})",
-    )
+    return judged_transfer(evidence.diversity, " points a doubling")
 
 
 ABSTRACT = "Benarous et al. 2023, abstract"

@@ -1,0 +1,1 @@
+"""How natural made images are, with as many programs."""

@@ -1,0 +1,122 @@
+"""What the naturalism experiment can be asked: options, presets, limits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from jaxbias.files import UsageError
+from jaxbias.settings import at_least, at_most, one_or_more
+from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    Common,
+    check_common,
+    training,
+)
+from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
+from jaxbias.studies.synthetic_shape_bias.train.config import Supervision
+from jaxbias.studies.synthetic_shape_bias.train.config import (
+    check_values as check_training,
+)
+
+PUBLISHED: Mapping[str, float] = {
+    "spectrum": 30.8,
+    "wmm": 31.6,
+    "fractal": 33.6,
+    "stylegan-random": 34.2,
+    "dead-leaves-squares": 35.3,
+    "spectrum-colour": 36.9,
+    "dead-leaves-oriented": 37.6,
+    "dead-leaves-mixed": 39.1,
+    "spectrum-wmm-colour": 40.1,
+    "dead-leaves-textures": 41.0,
+    "stylegan-sparse": 42.2,
+    "stylegan-highfreq": 42.3,
+    "stylegan-oriented": 43.5,
+}
+"""Transfer to ImageNet-100, %, of networks trained on each (untrained: 21.5)."""
+
+EXPONENT, SIGMA = "spectrum@exponent=", "dead-leaves-mixed@sigma="
+"""Sets that a number is put after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Common):
+    """Which sets, of as many programs, are learnt from."""
+
+    data: tuple[str, ...] = tuple(PUBLISHED)
+    """What makes the images, as for generate: those with a published transfer are held
+    against it."""
+    exponents: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
+    """Of spectra, amplitudes falling with frequency to this power: white noise at 0, and
+    like photographs at 1."""
+    sigmas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0)
+    """Of dead leaves, whose radii have this density's exponent: photographs are near 3."""
+    programs: int = 64
+    """That share the images of every set out between them."""
+    supervision: Supervision = "simclr"
+    """As for train."""
+    model: str = "cnn4_narrow"
+    """A network of the catalogue."""
+
+
+PRESETS: Mapping[str, Config] = {
+    "smoke": replace(
+        Config(),
+        data=("spectrum", "dead-leaves-squares", "fractal"),
+        exponents=(0.0, 2.0),
+        sigmas=(),
+        programs=8,
+        images=128,
+        epochs=2,
+        batch=32,
+        transfer_images=200,
+        resamples=100,
+        permutations=500,
+    ),
+    "quick": Config(),
+    "paper": replace(
+        Config(),
+        model="resnet18_cifar",
+        images=94_500,
+        size=64,
+        epochs=20,
+        batch=256,
+        transfer_images=10_000,
+        n_seeds=3,
+        resamples=1_000,
+        permutations=10_000,
+    ),
+}
+"""Defaults by preset; paper has the sizes of the authors' code."""
+
+
+def trainings(config: Config) -> list[tuple[dict[str, str], Training]]:
+    """Labels and settings of each training."""
+    names = (
+        *config.data,
+        *(f"{EXPONENT}{value:g}" for value in config.exponents),
+        *(f"{SIGMA}{value:g}" for value in config.sigmas),
+    )
+    return [
+        (
+            {"data": data},
+            training(
+                config,
+                data=data,
+                programs=config.programs,
+                supervision=config.supervision,
+                model=config.model,
+            ),
+        )
+        for data in dict.fromkeys(names)
+    ]
+
+
+def check_values(config: Config) -> None:
+    """Raise `UsageError`, in one line, for what can be told without JAX."""
+    check_common(config)
+    one_or_more(config, "data")
+    at_least(config, exponents=0, sigmas=0.1, programs=1)
+    at_most(config, exponents=10, sigmas=20, programs=100_000)
+    if any(":" in name for name in config.data):
+        raise UsageError("--data: images that are made; see train for others")
+    for _, one in trainings(config):
+        check_training(one)

@@ -1,0 +1,188 @@
+"""What is published of more and less natural images, and the rules that judge it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxbias.ledger import (
+    Entry,
+    Judgement,
+    MissingError,
+    held,
+    judge_all,
+    where_possible,
+)
+from jaxbias.numerics.statistics import spearman
+from jaxbias.studies.synthetic_shape_bias import measures
+from jaxbias.studies.synthetic_shape_bias.cases import chosen, ends, kinds
+from jaxbias.studies.synthetic_shape_bias.naturalism.config import (
+    EXPONENT,
+    PUBLISHED,
+    SIGMA,
+    Config,
+)
+from jaxbias.studies.synthetic_shape_bias.trends import LEVEL
+from jaxbias.sweeps import Columns
+
+FEWEST = 5
+"""Sets without which nothing is correlated."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to judge.
+
+    Attributes:
+        rows: See `cases.Reading`.
+        sets: See `measures.measured`.
+        config: What was asked.
+    """
+
+    rows: Columns
+    sets: Columns
+    config: Config
+
+
+def means(rows: Columns, name: str) -> dict[str, float]:
+    """A reading of each set after training, mean over seeds."""
+    last = ends(rows)[1]
+    return {
+        data: float(np.mean(last[name][last["data"] == data]))
+        for data in dict.fromkeys(last["data"].tolist())
+    }
+
+
+def along(rows: Columns, stem: str) -> tuple[np.ndarray, Columns]:
+    """Rows after training of the sets that a number is put after, and these numbers."""
+    last = ends(rows)[1]
+    names = last["data"].tolist()
+    own = np.asarray([name.startswith(stem) for name in names], bool)
+    found = chosen(last, own)
+    position = [float(name.removeprefix(stem)) for name in found["data"].tolist()]
+    return np.asarray(position), found
+
+
+def _order(evidence: Evidence) -> Judgement:
+    here = means(evidence.rows, "transfer")
+    both = [(here[name], PUBLISHED[name]) for name in PUBLISHED if name in here]
+    if len(both) < FEWEST:
+        raise MissingError(f"{len(both)} published sets; {FEWEST} are needed")
+    x, y = np.asarray(both).T
+    value = spearman(x, y)
+    generator = np.random.default_rng(evidence.config.seed)
+    count = evidence.config.permutations
+    beyond = sum(spearman(generator.permutation(x), y) >= value for _ in range(count))
+    p = (1 + beyond) / (1 + count)
+    return held(p <= LEVEL, f"rank correlation {value:+.2f} of {len(both)} (p {p:.2g})")
+
+
+def _above_untrained(evidence: Evidence) -> Judgement:
+    first = ends(evidence.rows)[0]
+    before, after = float(np.mean(first["transfer"])), means(evidence.rows, "transfer")
+    better = sum(value > before for value in after.values())
+    least, most = min(after.values()), max(after.values())
+    text = f"{better} of {len(after)} above {before:.1%}; {least:.1%} to {most:.1%}"
+    return held(better == len(after), text)
+
+
+def _moves(stem: str):
+    def judge(evidence: Evidence) -> Judgement:
+        position, rows = along(evidence.rows, stem)
+        if len(np.unique(position)) < 2:
+            raise MissingError("the setting does not vary")
+        apart, texts = False, []
+        for kind in (one for one in kinds(rows) if f"{one}_low" in rows):
+            at = [
+                (
+                    np.mean(rows[f"{kind}_bias"][position == value]),
+                    np.mean(rows[f"{kind}_low"][position == value]),
+                    np.mean(rows[f"{kind}_high"][position == value]),
+                )
+                for value in np.unique(position)
+            ]
+            lowest, highest = min(at), max(at)
+            apart |= bool(lowest[2] < highest[1])
+            texts.append(f"{kind} " + ", ".join(f"{mean:.2f}" for mean, _, _ in at))
+        return held(apart, "; ".join(texts))
+
+    return where_possible(judge)
+
+
+def _near(evidence: Evidence) -> Judgement:
+    last = ends(evidence.rows)[1]
+    distance = measures.at(evidence.sets, last, "kid")
+    if len(set(last["data"].tolist())) < FEWEST:
+        raise MissingError(f"fewer than {FEWEST} sets")
+    generator = np.random.default_rng(evidence.config.seed)
+    count, found = evidence.config.permutations, {}
+    for kind in kinds(last):
+        bias = last[f"{kind}_bias"]
+        if not np.isfinite(bias).all():
+            continue
+        value = spearman(bias, distance)
+        beyond = sum(
+            abs(spearman(generator.permutation(bias), distance)) >= abs(value)
+            for _ in range(count)
+        )
+        found[kind] = value, (1 + beyond) / (1 + count)
+    text = "; ".join(f"{kind} {v:+.2f} (p {p:.2g})" for kind, (v, p) in found.items())
+    return held(min(p for _, p in found.values()) <= LEVEL / len(found), text)
+
+
+BARADAD = "Baradad et al. 2021, small scale, figure of ImageNet-100"
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        id="published-order",
+        source=BARADAD,
+        claim="sets with more of the statistics of photographs transfer better: 30.8 % "
+        "(spectrum) to 43.5 % (stylegan-oriented)",
+        expected="a rank correlation of transfer with the published: p 0.05, one-sided",
+        tolerance="shuffles of the sets",
+        certainty="computed",
+        judge=where_possible(_order),
+    ),
+    Entry(
+        id="above-untrained",
+        source=BARADAD,
+        claim="networks trained on any of the sets transfer better than untrained ones",
+        expected="transfer above the untrained network's for every set",
+        tolerance="none: the direction alone",
+        certainty="computed",
+        judge=where_possible(_above_untrained),
+    ),
+    Entry(
+        id="spectrum",
+        source="Benarous et al. 2023, abstract",
+        claim="shape bias is entangled with how natural images are: their spectrum",
+        expected="of sets that differ in the exponent alone, the highest and the lowest "
+        "shape bias have intervals apart, on some stimuli",
+        tolerance="95 % intervals over source images",
+        certainty="read",
+        judge=_moves(EXPONENT),
+    ),
+    Entry(
+        id="sizes",
+        source="Benarous et al. 2023, abstract",
+        claim="shape bias is entangled with how natural images are: sizes of things",
+        expected="of dead leaves that differ in the law of sizes alone, likewise",
+        tolerance="95 % intervals over source images",
+        certainty="read",
+        judge=_moves(SIGMA),
+    ),
+    Entry(
+        id="distance",
+        source="Benarous et al. 2023, abstract",
+        claim="shape bias is entangled with how far images are from natural ones",
+        expected="a rank correlation with the kernel distance to the transfer images: "
+        "p 0.05, two-sided",
+        tolerance="Bonferroni's correction over kinds of stimuli",
+        certainty="read",
+        judge=where_possible(_near),
+    ),
+)
+
+
+def judge(evidence: Evidence) -> list[dict[str, str]]:
+    """Rows for `verdicts.json`."""
+    return judge_all(ENTRIES, evidence)
