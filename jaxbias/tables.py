@@ -82,6 +82,12 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
 
 
+def rows_of(columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Columns as rows of plain numbers and words; none of a table without columns."""
+    plain = (values.tolist() for values in columns.values())
+    return [dict(zip(columns, row, strict=True)) for row in zip(*plain, strict=True)]
+
+
 def stacked(
     parts: Iterable[tuple[Mapping[str, np.ndarray], Mapping[str, Any]]],
 ) -> dict[str, np.ndarray]:

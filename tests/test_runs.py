@@ -1157,3 +1157,11 @@ def test_the_commit_of_a_checkout_is_recorded_and_no_other(tmp_path, monkeypatch
     monkeypatch.setattr(manifests, "__file__", str(package / "manifest.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert runs.environment()["dirty"] is None
+
+
+def test_rows_and_columns_are_each_others_other_way():
+    rows = [{"name": "a", "count": 1, "share": 0.5}, {"name": "b", "count": 2}]
+    rows[1]["share"] = 0.25
+    found = tables.rows_of(tables.columns_of(rows))
+    assert found == rows and type(found[0]["count"]) is int
+    assert tables.rows_of({}) == []

@@ -1,13 +1,18 @@
 """Rank correlations of many columns at once, under `jit`: resampled and permuted."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
 from jaxbias.arrays import RandomKey
+
+ROUNDING = 1e-5
+"""Correlations that are nearer than this are one."""
 
 AT_ONCE = 64
 """Resamples that are ranked at once: their comparisons stay in cache."""
@@ -62,6 +67,37 @@ def bootstrapped(
         return spearman(x[rows], y[rows])
 
     return lax.map(one, jax.random.split(key, resamples), batch_size=AT_ONCE)
+
+
+class Chance(NamedTuple):
+    """How often shuffles are correlated as much as what is there; NaN of a constant.
+
+    Attributes:
+        either: So far from 0.
+        rising: So high.
+    """
+
+    either: Float[np.ndarray, "first second"]
+    rising: Float[np.ndarray, "first second"]
+
+
+def chance(
+    x: Float[Array, "sample first"],
+    y: Float[Array, "sample second"],
+    key: RandomKey,
+    *,
+    permutations: int,
+) -> Chance:
+    """Permutation tests of every column of x with every column of y; see `permuted`."""
+    found = np.asarray(permuted(x, y, key, permutations=permutations))
+    here = np.asarray(spearman(x, y))
+
+    def p(found: np.ndarray, here: np.ndarray) -> np.ndarray:
+        # Ties of rounding count as equal: the test then never promises too much.
+        beyond = (found >= here - ROUNDING).sum(axis=0)
+        return np.where(np.isnan(here), np.nan, (beyond + 1) / (permutations + 1))
+
+    return Chance(p(np.abs(found), np.abs(here)), p(found, here))
 
 
 @partial(jax.jit, static_argnames="permutations")

@@ -62,3 +62,17 @@ def test_shuffled_rows_give_the_null_distribution(key):
     for i in range(3):
         expected = stats.spearmanr(np.asarray(x)[:, i], np.asarray(y)[:, i]).pvalue
         assert abs(p[i, i] - expected) < 0.04
+
+
+def test_chance_is_that_of_shuffles_and_none_of_a_constant(key):
+    x, y = jnp.asarray(columns(0)), jnp.asarray(columns(1))
+    x = x.at[:, 2].set(1.0)
+    found = ranks.chance(x, y, key, permutations=2000)
+    for i, j in ((0, 0), (0, 1), (1, 2)):
+        pair = np.asarray(x)[:, i], np.asarray(y)[:, j]
+        for p, side in ((found.either, "two-sided"), (found.rising, "greater")):
+            expected = stats.spearmanr(*pair, alternative=side).pvalue
+            assert abs(p[i, j] - expected) < 0.05
+    assert np.isnan(found.either[2]).all() and np.isnan(found.rising[2]).all()
+    itself = ranks.chance(x, x, jax.random.key(1), permutations=999)
+    assert itself.rising[0, 0] == itself.either[1, 1] == 1 / 1000

@@ -4,46 +4,24 @@ What was read of a case is kept in the run directory as soon as it is there; a r
 killed takes up the case that it was in from that case's last checkpoint.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from jaxbias import tables
 from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
+from jaxbias.studies.synthetic_shape_bias.many_trainings import Case, Label, plain
 from jaxbias.studies.synthetic_shape_bias.train import following, images, readouts
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.sweeps import Columns
 from jaxbias.terminal import Reporter
 from jaxbias.training.checkpoints import kept_or_made
 
-Label = str | int | float
-
 SAMPLE = 256
 """Images of a set that its diversity is measured on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One training, of every seed.
-
-    Attributes:
-        labels: What tells it from the others: columns of the results.
-        config: How it is trained. Cases of one run have the stimuli, the transfer images
-            and the size in common.
-    """
-
-    labels: Mapping[str, Label]
-    config: Training
-
-    @property
-    def name(self) -> str:
-        """Unique, and a plain file name."""
-        return _plain("-".join(str(label) for label in self.labels.values()))
 
 
 @dataclass(frozen=True)
@@ -60,11 +38,6 @@ class Reading:
     rows: Columns
     samples: Mapping[str, np.ndarray]
     reference: np.ndarray
-
-
-def _plain(words: str) -> str:
-    """What can be the name of a file."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")
 
 
 def set_name(config: Training) -> str:
@@ -90,7 +63,7 @@ def read(
     with reporter.status("drawing the stimuli"):
         shown, given = readouts.shown(first), images.transfer(first)
     opened, known = _Opened(reporter), {}
-    rows: list[dict[str, Any]] = []
+    parts: list[tuple[Columns, Mapping[str, Label]]] = []
     samples: dict[str, np.ndarray] = {}
     for number, case in enumerate(cases, start=1):
 
@@ -110,23 +83,19 @@ def read(
         name = set_name(case.config)
         if name not in samples:
             sample = kept_or_made(
-                *(_plain(f"images-{name}"), directory),
+                *(plain(f"images-{name}"), directory),
                 partial(_sample, opened, case.config),
             )
             if sample is not None:
                 samples[name] = sample["images"]
         if columns is not None:
-            rows += list(_labelled(columns, case.labels, name))
-    if not rows:
+            parts.append((columns, dict(case.labels) | {"set": name}))
+    if not parts:
         return None
-    return Reading(tables.columns_of(rows), samples, given.images)
-
-
-def _labelled(
-    columns: Columns, labels: Mapping[str, Label], name: str
-) -> Iterator[dict[str, Any]]:
-    for place in range(len(columns["step"])):
-        yield dict(labels) | {"set": name} | {k: v[place] for k, v in columns.items()}
+    whole = tables.stacked(parts)
+    # Labels are the first columns.
+    names = dict.fromkeys([*parts[0][1], *whole])
+    return Reading({one: whole[one] for one in names}, samples, given.images)
 
 
 def _sample(
@@ -153,25 +122,30 @@ class _Opened:
 def ends(rows: Columns) -> tuple[Columns, Columns]:
     """Rows before the first step and after the last, in the same order."""
     first = rows["step"] == 0
-    return tuple(  # type: ignore[return-value]
-        {name: values[own] for name, values in rows.items()} for own in (first, ~first)
-    )
+    return chosen(rows, first), chosen(rows, ~first)
 
 
-KINDS = ("solid", "textured", "official", "official_apart")
-"""Stimuli, and the official ones without siblings and above chance."""
+def chosen(rows: Columns, own: np.ndarray) -> Columns:
+    """Some rows of a table."""
+    return {name: values[own] for name, values in rows.items()}
 
-WORDS = {
-    "solid": "drawn, on a colour",
-    "textured": "drawn, on a texture",
-    "official": "official",
-    "official_apart": "official, above chance",
-}
+
+WORDS = readouts.WORDS | {"official_apart": "official, above chance"}
+"""Kinds of stimuli: the official ones also without siblings and above chance."""
+
+BIAS = "_bias"
+"""What the names of shape biases end with."""
 
 
 def kinds(rows: Columns) -> tuple[str, ...]:
     """The kinds of stimuli whose shape bias was read."""
-    return tuple(kind for kind in KINDS if f"{kind}_bias" in rows)
+    return tuple(kind for kind in WORDS if f"{kind}{BIAS}" in rows)
+
+
+def biases(rows: Columns) -> dict[str, np.ndarray]:
+    """Shape biases by kind of stimuli, where no network is without one."""
+    found = {kind: rows[f"{kind}{BIAS}"] for kind in kinds(rows)}
+    return {kind: values for kind, values in found.items() if np.isfinite(values).all()}
 
 
 def check_all(cases: Sequence[Case]) -> None:
@@ -207,15 +181,3 @@ def show(rows: Columns, labels: Sequence[str], reporter: Reporter) -> None:
         )
         lines.append([*(str(word) for word in key), *cells])
     reporter.table([*labels, *names], lines)
-
-
-def cases_of(
-    trainings: Sequence[tuple[Mapping[str, Label], Training]],
-) -> list[Case]:
-    """A case for each pair of labels and settings."""
-    return [Case(labels=labels, config=config) for labels, config in trainings]
-
-
-def chosen(rows: Columns, own: np.ndarray) -> Columns:
-    """Some rows of a table."""
-    return {name: values[own] for name, values in rows.items()}

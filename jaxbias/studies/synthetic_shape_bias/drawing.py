@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jaxbias.studies.synthetic_shape_bias import measures
-from jaxbias.studies.synthetic_shape_bias.cases import WORDS, Reading, ends
+from jaxbias.studies.synthetic_shape_bias.cases import BIAS, WORDS, Reading, ends
 from jaxbias.sweeps import Columns
 
 ACROSS = 8
@@ -33,9 +33,8 @@ def trend_panels(
     *,
     axis: str,
     log: bool = False,
-    group: str = "data",
 ) -> Figure:
-    """Readings over a setting: every network, and the mean of each group.
+    """Readings over a setting: every network, and the mean of each set.
 
     Args:
         rows: See `cases.Reading`; those after the last step are drawn.
@@ -43,11 +42,10 @@ def trend_panels(
         trends: See `trends.trends`: a panel for each row.
         axis: What the setting is, in words.
         log: Whether its axis is logarithmic.
-        group: The column that lines are of.
     """
     last = ends(rows)[1]
     position = position[rows["step"] > 0]
-    colours = colours_of(once(last[group]))
+    colours = colours_of(once(last["data"]))
     names = trends["reading"].tolist()
     fig, axes = plt.subplots(
         *(1, len(names)),
@@ -58,7 +56,7 @@ def trend_panels(
     ticks = np.unique(position)
     for number, (panel, name) in enumerate(zip(axes[0], names, strict=True)):
         for key, colour in colours.items():
-            own = last[group] == key
+            own = last["data"] == key
             at = [tick for tick in ticks if (own & (position == tick)).any()]
             means = [np.mean(last[name][own & (position == tick)]) for tick in at]
             panel.plot(position[own], last[name][own], ".", color=colour, ms=3)
@@ -87,9 +85,9 @@ def trend_panels(
 
 
 def _title(name: str) -> str:
-    if not name.endswith("_bias"):
+    if not name.endswith(BIAS):
         return name
-    return f"shape bias\n{WORDS[name.removesuffix('_bias')]}"
+    return f"shape bias\n{WORDS[name.removesuffix(BIAS)]}"
 
 
 def collage(found: Reading, sets: Columns) -> Figure:
@@ -109,7 +107,7 @@ def collage(found: Reading, sets: Columns) -> Figure:
         own = sets["set"].tolist().index(name)
         axes[row, -1].text(
             *(1.1, 0.5),
-            f"{name}\nVendi {sets[f'vendi_{measures.MAIN}'][own]:.1f}, KID "
+            f"{name}\nVendi {sets[measures.VARIETY][own]:.1f}, KID "
             f"{sets['kid'][own]:.2g}, slope {sets['slope'][own]:.1f}",
             transform=axes[row, -1].transAxes,
             va="center",

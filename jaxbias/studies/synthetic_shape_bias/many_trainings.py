@@ -1,9 +1,11 @@
-"""What every experiment of many trainings can be asked."""
+"""What every experiment of many trainings can be asked, and its trainings by name."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxbias.settings import at_least, at_most, check_seed
+from jaxbias.settings import at_least, at_most
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import check_values
 
@@ -46,12 +48,35 @@ class Common:
     """Seed of all random numbers, 0 to 2^32 - 1."""
 
 
-SHARED = (
-    *("images", "size", "head", "temperature", "epochs", "batch", "rate"),
-    *("weight_decay", "cue_conflict", "transfer", "transfer_images", "n_seeds"),
-    *("resamples", "seed"),
-)
+SHARED = {one.name for one in fields(Common)} & {one.name for one in fields(Training)}
 """Fields that a training has too."""
+
+Label = str | int | float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One training, of every seed.
+
+    Attributes:
+        labels: What tells it from the others: columns of the results.
+        config: How it is trained. Cases of one run have the stimuli, the transfer images
+            and the size in common.
+    """
+
+    labels: Mapping[str, Label]
+    config: Training
+
+    @property
+    def name(self) -> str:
+        """Unique, and a plain file name."""
+        return plain("-".join(str(label) for label in self.labels.values()))
+
+
+def plain(words: str) -> str:
+    """What can be the name of a file."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")
+
 
 ENDS = 2
 """Looks at a training: before its first step and after its last."""
@@ -73,4 +98,3 @@ def check_common(config: Common) -> None:
     check_values(training(config))
     at_least(config, permutations=100)
     at_most(config, permutations=10**6)
-    check_seed(config)

@@ -1,6 +1,7 @@
 """How various sets of images are, and how near to a reference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,31 @@ import numpy as np
 from jaxbias import rng, tables
 from jaxbias.numerics import diversity, image_features
 from jaxbias.numerics.low_level import grey
+from jaxbias.numerics.statistics import evenly
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.synthetic_shape_bias.cases import Reading
+from jaxbias.studies.synthetic_shape_bias.many_trainings import Common
 from jaxbias.sweeps import Columns
+from jaxbias.terminal import Reporter
 
 FEATURES = ("pixels", "power-spectrum", "hog-4", "random-map", "random-pooled")
 """What Vendi scores are taken on; they disagree, so there is never one alone."""
 
 MAIN = "hog-4"
 """Whose Vendi score is nearest to the order of published transfer accuracies."""
+
+VARIETY = f"vendi_{MAIN}"
+
+
+def written(
+    found: Reading, config: Common, directory: RunDirectory, reporter: Reporter
+) -> Columns:
+    """Write what was read of all cases, measure their sets, and write that too."""
+    directory.write_table(found.rows)
+    with reporter.status("measuring the sets"):
+        sets = measured(found.samples, found.reference, seed=config.seed)
+    directory.write_table(sets, "sets.parquet")
+    return sets
 
 
 def measured(
@@ -35,8 +54,8 @@ def measured(
         seed: Of the random network.
     """
     count = min(len(images) for images in (*samples.values(), reference))
-    chosen = np.linspace(0, len(reference) - 1, count).astype(int)
-    sets = [images[:count] for images in samples.values()] + [reference[chosen]]
+    sets = [images[:count] for images in samples.values()]
+    sets.append(reference[evenly(len(reference), count)])
     key = rng.stream(jax.random.key(seed), "measures")
     whole = image_features.features(key, np.concatenate(sets), FEATURES)
     parts = {
@@ -69,12 +88,16 @@ def _statistics(images: np.ndarray) -> dict[str, float]:
     slopes = np.asarray(diversity.spectral_slope(planes))
     kurtosis = np.asarray(diversity.gradient_kurtosis(planes))
     return {
-        "slope": float(np.nanmean(slopes)) if np.isfinite(slopes).any() else np.nan,
-        "slope_sd": float(np.nanstd(slopes)) if np.isfinite(slopes).any() else np.nan,
-        "kurtosis": float(np.nanmedian(kurtosis))
-        if np.isfinite(kurtosis).any()
-        else np.nan,
+        "slope": _of_known(np.mean, slopes),
+        "slope_sd": _of_known(np.std, slopes),
+        "kurtosis": _of_known(np.median, kurtosis),
     }
+
+
+def _of_known(reduce: Callable[[np.ndarray], Any], values: np.ndarray) -> float:
+    """Of those that are finite; NaN if none is."""
+    known = values[np.isfinite(values)]
+    return float(reduce(known)) if len(known) else float("nan")
 
 
 def at(sets: Columns, rows: Columns, name: str) -> np.ndarray:

@@ -8,8 +8,6 @@ import pytest
 import whole_runs
 
 from jaxbias.files import UsageError
-from jaxbias.models import catalogue
-from jaxbias.models.plain import SmallCNN
 from jaxbias.studies.synthetic_shape_bias import cases, measures
 from jaxbias.studies.synthetic_shape_bias.grid import (
     analysis,
@@ -21,10 +19,11 @@ from jaxbias.studies.synthetic_shape_bias.grid.config import (
     PRESETS,
     Config,
     check_values,
+    trainings,
 )
-from jaxbias.studies.synthetic_shape_bias.grid.networks import cases as of_grid
-from jaxbias.studies.synthetic_shape_bias.train import readouts
-from jaxbias.studies.synthetic_shape_bias.trends import trends
+from jaxbias.studies.synthetic_shape_bias.trends import doublings, trends
+
+pytestmark = pytest.mark.usefixtures("cnn_tiny", "few_stimuli")
 
 TINY = Config(
     # Quick to compile.
@@ -43,18 +42,10 @@ TINY = Config(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny():
-    patch = pytest.MonkeyPatch()
-    entry = catalogue.Entry(
-        make=lambda classes, dtype: SmallCNN(width=4, classes=classes, dtype=dtype),
-        size=16,
-        source="this test",
-    )
-    patch.setitem(catalogue.CATALOGUE, "cnn_tiny", entry)
-    patch.setattr(readouts, "INSTANCES", 1)
-    patch.setattr(config, "FEWEST_SETS", 2)
-    yield
-    patch.undo()
+def two_sets_will_do():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "FEWEST_SETS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +103,7 @@ def made(**effects):
     numbers = np.asarray([[int(one) for one in name.split()] for name in names])
     sets = {
         "set": np.asarray(names),
-        analysis.VARIETY: np.exp(numbers[:, 0] + 1.0),
+        measures.VARIETY: np.exp(numbers[:, 0] + 1.0),
         "kid": random.random(len(names)),
     }
     return columns, sets
@@ -124,7 +115,7 @@ def judged(**effects):
         analysis.shares(columns, DESIGN),
         analysis.correlations(columns, sets, DESIGN),
         analysis.predictions(columns, sets),
-        trends(columns, analysis.doublings(columns), ("data",), DESIGN),
+        trends(columns, doublings(columns), DESIGN),
         DESIGN,
     )
     return {row["id"]: row["outcome"] for row in published.judge(evidence)}
@@ -201,5 +192,5 @@ def test_what_cannot_be_done_is_one_line(changes, message):
 def test_every_preset_is_in_order_and_its_cases_have_names():
     for preset in PRESETS.values():
         check_values(preset)
-        names = [case.name for case in of_grid(preset)]
+        names = [case.name for case in trainings(preset)]
         assert len(set(names)) == len(names)

@@ -7,8 +7,6 @@ import pytest
 import whole_runs
 
 from jaxbias.files import UsageError
-from jaxbias.models import catalogue
-from jaxbias.models.plain import SmallCNN
 from jaxbias.studies.synthetic_shape_bias.naturalism import experiment, published
 from jaxbias.studies.synthetic_shape_bias.naturalism.config import (
     EXPONENT,
@@ -19,7 +17,8 @@ from jaxbias.studies.synthetic_shape_bias.naturalism.config import (
     check_values,
     trainings,
 )
-from jaxbias.studies.synthetic_shape_bias.train import readouts
+
+pytestmark = pytest.mark.usefixtures("cnn_tiny", "few_stimuli")
 
 TINY = Config(
     data=("coloured-noise", "fractal"),
@@ -37,23 +36,9 @@ TINY = Config(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    patch = pytest.MonkeyPatch()
-    entry = catalogue.Entry(
-        make=lambda classes, dtype: SmallCNN(width=4, classes=classes, dtype=dtype),
-        size=16,
-        source="this test",
-    )
-    patch.setitem(catalogue.CATALOGUE, "cnn_tiny", entry)
-    patch.setattr(readouts, "INSTANCES", 1)
-    yield
-    patch.undo()
-
-
 def test_every_set_is_trained_once():
     config = replace(TINY, data=("spectrum", "spectrum@exponent=2"), sigmas=(1.0, 2.5))
-    assert [one.data for _, one in trainings(config)] == [
+    assert [case.config.data for case in trainings(config)] == [
         *("spectrum", "spectrum@exponent=2", "spectrum@exponent=0"),
         *("dead-leaves-mixed@sigma=1", "dead-leaves-mixed@sigma=2.5"),
     ]
@@ -109,6 +94,8 @@ def test_verdicts_follow_the_readings():
     other = judged(lambda name: 0.6 - PUBLISHED.get(name, 0) / 100, lambda name: 0.5)
     assert other["published-order"] == other["spectrum"] == "not reproduced"
     assert other["above-untrained"] == "not reproduced"
+    # A shape bias that does not vary is near to nothing.
+    assert other["distance"] == "not reproduced"
     chance = judged(lambda name: random.random(), lambda name: random.random())
     assert chance["distance"] == "not reproduced"
 

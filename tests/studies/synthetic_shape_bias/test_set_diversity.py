@@ -7,8 +7,6 @@ import pytest
 import whole_runs
 
 from jaxbias.files import UsageError
-from jaxbias.models import catalogue
-from jaxbias.models.plain import SmallCNN
 from jaxbias.studies.synthetic_shape_bias.diversity import experiment, published
 from jaxbias.studies.synthetic_shape_bias.diversity.config import (
     PRESETS,
@@ -16,8 +14,9 @@ from jaxbias.studies.synthetic_shape_bias.diversity.config import (
     check_values,
     trainings,
 )
-from jaxbias.studies.synthetic_shape_bias.train import readouts
 from jaxbias.studies.synthetic_shape_bias.trends import trends
+
+pytestmark = pytest.mark.usefixtures("cnn_tiny", "few_stimuli")
 
 TINY = Config(
     data=("coloured-noise",),
@@ -33,20 +32,6 @@ TINY = Config(
     resamples=100,
     permutations=100,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    patch = pytest.MonkeyPatch()
-    entry = catalogue.Entry(
-        make=lambda classes, dtype: SmallCNN(width=4, classes=classes, dtype=dtype),
-        size=16,
-        source="this test",
-    )
-    patch.setitem(catalogue.CATALOGUE, "cnn_tiny", entry)
-    patch.setattr(readouts, "INSTANCES", 1)
-    yield
-    patch.undo()
 
 
 def test_a_run_follows_the_programs(tmp_path):
@@ -65,10 +50,10 @@ def test_a_run_follows_the_programs(tmp_path):
 def test_as_many_images_are_seen_whatever_their_number():
     config = replace(TINY, counts=(16, 32, 64), supervisions=("simclr", "supcon"))
     found = trainings(config)
-    assert {one.epochs * one.images for _, one in found} == {32}
+    assert {case.config.epochs * case.config.images for case in found} == {32}
     # Of one program none can be told from others.
-    assert [labels["supervision"] for labels, _ in found].count("simclr") == 6
-    assert [labels["supervision"] for labels, _ in found].count("supcon") == 3
+    assert [case.labels["supervision"] for case in found].count("simclr") == 6
+    assert [case.labels["supervision"] for case in found].count("supcon") == 3
 
 
 def made(slopes, noise=0.01):
@@ -120,7 +105,7 @@ def made(slopes, noise=0.01):
 def test_verdicts_follow_the_slopes(slopes, expected):
     rows, sets = made(slopes)
     logs = np.log2(rows["programs"].astype(float))
-    found = trends(rows, logs, ("data",), replace(TINY, permutations=1_000))
+    found = trends(rows, logs, replace(TINY, permutations=1_000))
     evidence = published.Evidence(rows, sets, {"all": found, "simclr": found})
     outcomes = {row["id"]: row["outcome"] for row in published.judge(evidence)}
     for name, held in expected.items():

@@ -10,7 +10,6 @@ import whole_runs
 
 from jaxbias.files import UsageError
 from jaxbias.models import catalogue
-from jaxbias.models.plain import SmallCNN
 from jaxbias.studies.synthetic_shape_bias.train import (
     experiment,
     images,
@@ -26,6 +25,8 @@ from jaxbias.studies.synthetic_shape_bias.train.config import (
 from jaxbias.training import steps
 from jaxbias.training.sets import Drawn
 
+pytestmark = pytest.mark.usefixtures("cnn_tiny")
+
 TINY = Config(
     data="coloured-noise",
     programs=4,
@@ -38,19 +39,6 @@ TINY = Config(
     transfer_images=100,
     resamples=100,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    patch = pytest.MonkeyPatch()
-    entry = catalogue.Entry(
-        make=lambda classes, dtype: SmallCNN(width=4, classes=classes, dtype=dtype),
-        size=16,
-        source="this test",
-    )
-    patch.setitem(catalogue.CATALOGUE, "cnn_tiny", entry)
-    yield
-    patch.undo()
 
 
 @pytest.mark.parametrize(

@@ -82,19 +82,16 @@ def _drawn(
     resampled = ranks.bootstrapped(
         *(x, y, rng.stream(key, "bootstrap", words)), resamples=config.resamples
     )
-    chance = ranks.permuted(
+    chance = ranks.chance(
         *(x, y, rng.stream(key, "permutations", words)),
         permutations=config.permutations,
     )
-    here = np.abs(np.asarray(ranks.spearman(x, y)))
-    # Ties of rounding count as equal: the test then never promises too much.
-    beyond = (np.abs(np.asarray(chance)) >= here - 1e-5).sum(axis=0)
     low, high = interval(np.asarray(resampled))
     return {
         (bias, target): {
             "low": float(low[i, j]),
             "high": float(high[i, j]),
-            "p_permutation": float((beyond[i, j] + 1) / (config.permutations + 1)),
+            "p_permutation": float(chance.either[i, j]),
         }
         for i, bias in enumerate(first)
         for j, target in enumerate(second)

@@ -7,6 +7,7 @@ from typing import Literal
 from jaxbias.files import UsageError
 from jaxbias.settings import one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    Case,
     Common,
     check_common,
     training,
@@ -75,8 +76,8 @@ USUAL = Training()
 """Its crop and its colours are those that stay while the other is varied."""
 
 
-def trainings(config: Config) -> list[tuple[dict[str, str | float], Training]]:
-    """Labels and settings of each training; those on the same images stand together.
+def trainings(config: Config) -> list[Case]:
+    """All of them; those on the same images stand together.
 
     The usual crop with the usual colours is trained once, and is part of both.
     """
@@ -86,9 +87,9 @@ def trainings(config: Config) -> list[tuple[dict[str, str | float], Training]]:
         + [(least, strength) for strength in config.jitters]
     )
     return [
-        (
-            {"data": data, CROP: float(crop), JITTER: float(strength)},
-            training(
+        Case(
+            labels={"data": data, CROP: float(crop), JITTER: float(strength)},
+            config=training(
                 config,
                 data=data,
                 programs=config.programs,
@@ -113,5 +114,5 @@ def check_values(config: Config) -> None:
     for value in config.jitters:
         if not 0 <= value <= 1:
             raise UsageError(f"--jitters: 0 to 1, got {value}")
-    for _, one in trainings(config):
-        check_training(one)
+    for case in trainings(config):
+        check_training(case.config)

@@ -27,10 +27,10 @@ __all__ = ["PRESETS", "Config", "check", "check_values", "run", "show"]
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
-    from jaxbias.studies.synthetic_shape_bias.cases import cases_of, check_all
+    from jaxbias.studies.synthetic_shape_bias.cases import check_all
 
     check_values(config)
-    check_all(cases_of(trainings(config)))
+    check_all(trainings(config))
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -40,11 +40,11 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     from jaxbias import devices
     from jaxbias.plotting import save_figures
     from jaxbias.studies.synthetic_shape_bias.augmentation import published
-    from jaxbias.studies.synthetic_shape_bias.cases import cases_of, chosen, read
+    from jaxbias.studies.synthetic_shape_bias.cases import chosen, read
     from jaxbias.studies.synthetic_shape_bias.drawing import trend_panels
     from jaxbias.studies.synthetic_shape_bias.trends import trends
 
-    found = read(cases_of(trainings(config)), directory, reporter)
+    found = read(trainings(config), directory, reporter)
     if found is None or not devices.is_writer():
         return
     directory.write_table(found.rows)
@@ -54,7 +54,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     for setting, words in axes.items():
         (fixed,) = usual.keys() - {setting}
         rows = chosen(found.rows, found.rows[fixed] == usual[fixed])
-        by[setting] = trends(rows, rows[setting], ("data",), config)
+        by[setting] = trends(rows, rows[setting], config)
         if by[setting]:
             directory.write_table(by[setting], f"{setting}.parquet")
             figures[setting] = partial(

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 from jaxbias.ledger import Entry, Judgement, judge_all, where_possible
 from jaxbias.studies.synthetic_shape_bias.augmentation.config import CROP, JITTER
-from jaxbias.studies.synthetic_shape_bias.trends import judged_signs
+from jaxbias.studies.synthetic_shape_bias.claims import FLIPS, judged_signs
 from jaxbias.sweeps import Columns
 
 HERMANN = "Hermann et al. 2020 (on photographs)"
-
-FLIPS = "flips of the sets' signs, of all kinds of stimuli together"
 
 
 @dataclass(frozen=True)

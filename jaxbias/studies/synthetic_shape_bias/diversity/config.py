@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    Case,
     Common,
     check_common,
     training,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import LABELLED, Supervision
-from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import (
     check_values as check_training,
 )
@@ -70,17 +70,17 @@ PRESETS: Mapping[str, Config] = {
 """Defaults by preset; paper has the numbers of programs of Baradad et al. (2022)."""
 
 
-def trainings(config: Config) -> list[tuple[dict[str, str | int], Training]]:
-    """Labels and settings of each training; those on the same images stand together."""
+def trainings(config: Config) -> list[Case]:
+    """All of them; those on the same images stand together."""
     return [
-        (
-            {
+        Case(
+            labels={
                 "data": data,
                 "programs": programs,
                 "count": count,
                 "supervision": supervision,
             },
-            training(
+            config=training(
                 config,
                 data=data,
                 programs=programs,
@@ -112,5 +112,5 @@ def check_values(config: Config) -> None:
         raise UsageError("--supervisions: mae has networks of its own; see train")
     if not (found := trainings(config)):
         raise UsageError("--supervisions: programs are needed that can be named")
-    for _, one in found:
-        check_training(one)
+    for case in found:
+        check_training(case.config)

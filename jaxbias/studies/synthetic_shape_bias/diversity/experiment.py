@@ -27,32 +27,27 @@ LABELS = ("data", "programs", "count", "supervision")
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
-    from jaxbias.studies.synthetic_shape_bias.cases import cases_of, check_all
+    from jaxbias.studies.synthetic_shape_bias.cases import check_all
 
     check_values(config)
-    check_all(cases_of(trainings(config)))
+    check_all(trainings(config))
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Train, measure, judge and draw; resumes what is already there."""
-    import numpy as np
-
     from jaxbias import devices
     from jaxbias.studies.synthetic_shape_bias import measures
-    from jaxbias.studies.synthetic_shape_bias.cases import cases_of, chosen, read
+    from jaxbias.studies.synthetic_shape_bias.cases import chosen, read
     from jaxbias.studies.synthetic_shape_bias.diversity import figures, published
-    from jaxbias.studies.synthetic_shape_bias.trends import trends
+    from jaxbias.studies.synthetic_shape_bias.trends import doublings, trends
 
-    found = read(cases_of(trainings(config)), directory, reporter)
+    found = read(trainings(config), directory, reporter)
     if found is None or not devices.is_writer():
         return
-    directory.write_table(found.rows)
-    with reporter.status("measuring the sets"):
-        sets = measures.measured(found.samples, found.reference, seed=config.seed)
-    directory.write_table(sets, "sets.parquet")
+    sets = measures.written(found, config, directory, reporter)
 
     def over_programs(rows):
-        return trends(rows, np.log2(rows["programs"].astype(float)), ("data",), config)
+        return trends(rows, doublings(rows), config)
 
     by = {"all": over_programs(found.rows)}
     for supervision in config.supervisions:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from jaxbias.ledger import (
     Entry,
     Judgement,
@@ -15,7 +13,8 @@ from jaxbias.ledger import (
 from jaxbias.numerics.statistics import spearman
 from jaxbias.studies.synthetic_shape_bias import measures
 from jaxbias.studies.synthetic_shape_bias.cases import ends
-from jaxbias.studies.synthetic_shape_bias.trends import judged_signs, judged_transfer
+from jaxbias.studies.synthetic_shape_bias.claims import judged_transfer, of_diversity
+from jaxbias.studies.synthetic_shape_bias.trends import doublings
 from jaxbias.sweeps import Columns
 
 
@@ -38,20 +37,13 @@ class Evidence:
 def _transfer(evidence: Evidence) -> Judgement:
     if "simclr" not in evidence.trends:
         raise MissingError("no SimCLR")
-    return judged_transfer(evidence.trends["simclr"], " points a doubling")
-
-
-def _tracks(column: str):
-    def judge(evidence: Evidence) -> Judgement:
-        return judged_signs(evidence.trends["all"], column)
-
-    return where_possible(judge)
+    return judged_transfer(evidence.trends["simclr"])
 
 
 def _main_rises(evidence: Evidence) -> Judgement:
     last = ends(evidence.rows)[1]
-    values = measures.at(evidence.sets, last, f"vendi_{measures.MAIN}")
-    logs = np.log2(last["programs"].astype(float))
+    values = measures.at(evidence.sets, last, measures.VARIETY)
+    logs = doublings(last)
     found = {}
     for data in dict.fromkeys(last["data"].tolist()):
         own = last["data"] == data
@@ -70,8 +62,6 @@ def _best_aligned(evidence: Evidence) -> Judgement:
     return held(max(found, key=found.__getitem__) == measures.MAIN, text)
 
 
-ABSTRACT = "Benarous et al. 2023, abstract"
-
 ENTRIES: tuple[Entry, ...] = (
     Entry(
         id="transfer-rises",
@@ -82,34 +72,7 @@ ENTRIES: tuple[Entry, ...] = (
         certainty="read",
         judge=where_possible(_transfer),
     ),
-    Entry(
-        id="tracks-diversity",
-        source=ABSTRACT,
-        claim="shape bias tells how various the samples of a data set are (the sign is "
-        "not in the abstract)",
-        expected="it rises, or it falls, with the number of programs: p 0.05, two-sided",
-        tolerance="flips of the generators' signs, of all kinds of stimuli together",
-        certainty="read",
-        judge=_tracks("p_any"),
-    ),
-    Entry(
-        id="rises-with-diversity",
-        source=f"{ABSTRACT}; one of its two possible signs",
-        claim="shape bias is higher where samples are more various",
-        expected="it rises with the number of programs: p 0.05, one-sided",
-        tolerance="flips of the generators' signs, of all kinds of stimuli together",
-        certainty="read",
-        judge=_tracks("p_any_rising"),
-    ),
-    Entry(
-        id="falls-with-diversity",
-        source=f"{ABSTRACT}; the other one",
-        claim="shape bias is lower where samples are more various",
-        expected="it falls with the number of programs: p 0.05, one-sided",
-        tolerance="flips of the generators' signs, of all kinds of stimuli together",
-        certainty="read",
-        judge=_tracks("p_any_falling"),
-    ),
+    *of_diversity(lambda evidence: evidence.trends["all"]),
     Entry(
         id="score-rises",
         source="this project: a score of diversity should know of it",

@@ -19,14 +19,11 @@ from jaxbias.numerics.statistics import (
     spearman,
 )
 from jaxbias.studies.synthetic_shape_bias import measures
-from jaxbias.studies.synthetic_shape_bias.cases import ends, kinds
+from jaxbias.studies.synthetic_shape_bias.cases import biases, ends, kinds
 from jaxbias.studies.synthetic_shape_bias.grid.config import Config
 from jaxbias.sweeps import Columns
 
 FACTORS = ("data", "model", "supervision", "programs")
-
-VARIETY = f"vendi_{measures.MAIN}"
-NEARNESS = "kid"
 
 
 def kind_of(rows: Columns) -> np.ndarray:
@@ -76,14 +73,11 @@ def correlations(rows: Columns, sets: Columns, config: Config) -> Columns:
     _, last = ends(rows)
     kind = kind_of(last)
     others = {
-        "variety": np.log(measures.at(sets, last, VARIETY)),
-        "distance": measures.at(sets, last, NEARNESS),
+        "variety": np.log(measures.at(sets, last, measures.VARIETY)),
+        "distance": measures.at(sets, last, "kid"),
     }
     found = []
-    for stimuli in kinds(rows):
-        bias = last[f"{stimuli}_bias"]
-        if not np.isfinite(bias).all():
-            continue
+    for stimuli, bias in biases(last).items():
         own = within(bias, kind)
         for target, values in {"transfer": last["transfer"], **others}.items():
             theirs = within(values, kind)
@@ -93,7 +87,7 @@ def correlations(rows: Columns, sets: Columns, config: Config) -> Columns:
                 resamples=max(1_000, config.resamples),
                 seed=config.seed,
             )
-            held = [within(other, kind) for name, other in others.items()]
+            held = [within(other, kind) for other in others.values()]
             partial = (
                 partial_spearman(own, theirs, held)[0]
                 if target == "transfer"
@@ -161,13 +155,11 @@ def predictions(rows: Columns, sets: Columns) -> Columns:
     _, last = ends(rows)
     kind = kind_of(last)
     readings = {
-        f"shape bias, {stimuli}": last[f"{stimuli}_bias"]
-        for stimuli in kinds(rows)
-        if np.isfinite(last[f"{stimuli}_bias"]).all()
+        f"shape bias, {stimuli}": values for stimuli, values in biases(last).items()
     }
     readings |= {
-        "variety": np.log(measures.at(sets, last, VARIETY)),
-        "distance": measures.at(sets, last, NEARNESS),
+        "variety": np.log(measures.at(sets, last, measures.VARIETY)),
+        "distance": measures.at(sets, last, "kid"),
         "programs": np.log(last["programs"].astype(np.float64)),
     }
     both = ["variety", "distance"]
@@ -202,8 +194,3 @@ def _means(values: np.ndarray, kind: np.ndarray, chosen: np.ndarray) -> np.ndarr
     for one in np.unique(kind):
         found[kind == one] = values[(kind == one) & chosen].mean(axis=0)
     return found
-
-
-def doublings(rows: Columns) -> np.ndarray:
-    """Where each row stands on the axis of programs, in doublings of their number."""
-    return np.log2(rows["programs"].astype(np.float64))

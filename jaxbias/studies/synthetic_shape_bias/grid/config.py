@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    Case,
     Common,
     check_common,
     training,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import (
-    LABELLED,
     Supervision,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import (
@@ -78,6 +79,22 @@ PRESETS: Mapping[str, Config] = {
 """Defaults by preset; paper has the sizes of the authors' code."""
 
 
+def trainings(config: Config) -> list[Case]:
+    """Every set with every model and supervision; those of one set stand together."""
+    found = []
+    for data, programs, model, supervision in product(
+        config.data, config.programs, config.models, config.supervisions
+    ):
+        labels = {
+            "data": data,
+            "programs": programs,
+            "model": model,
+            "supervision": supervision,
+        }
+        found.append(Case(labels=labels, config=training(config, **labels)))
+    return found
+
+
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
@@ -93,11 +110,5 @@ def check_values(config: Config) -> None:
         raise UsageError("--data: images that are made, which programs tell apart")
     if "mae" in config.supervisions:
         raise UsageError("--supervisions: mae has networks of its own; see train")
-    for supervision in config.supervisions:
-        # The least of them: cross-entropy needs two.
-        least = min(config.programs)
-        check_training(
-            training(config, supervision=supervision, programs=least)
-            if supervision in LABELLED
-            else training(config, supervision=supervision)
-        )
+    for case in trainings(config):
+        check_training(case.config)

@@ -19,6 +19,7 @@ from jaxbias.studies.synthetic_shape_bias.grid.config import (
     PRESETS,
     Config,
     check_values,
+    trainings,
 )
 from jaxbias.terminal import Reporter
 
@@ -28,10 +29,9 @@ __all__ = ["PRESETS", "Config", "check", "check_values", "run", "show"]
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
     from jaxbias.studies.synthetic_shape_bias.cases import check_all
-    from jaxbias.studies.synthetic_shape_bias.grid.networks import cases
 
     check_values(config)
-    check_all(cases(config))
+    check_all(trainings(config))
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -40,21 +40,17 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     from jaxbias.studies.synthetic_shape_bias import measures
     from jaxbias.studies.synthetic_shape_bias.cases import read
     from jaxbias.studies.synthetic_shape_bias.grid import analysis, figures, published
-    from jaxbias.studies.synthetic_shape_bias.grid.networks import cases
-    from jaxbias.studies.synthetic_shape_bias.trends import trends
+    from jaxbias.studies.synthetic_shape_bias.trends import doublings, trends
 
-    found = read(cases(config), directory, reporter)
+    found = read(trainings(config), directory, reporter)
     if found is None or not devices.is_writer():
         return
-    directory.write_table(found.rows)
-    with reporter.status("measuring the sets"):
-        sets = measures.measured(found.samples, found.reference, seed=config.seed)
-    directory.write_table(sets, "sets.parquet")
+    sets = measures.written(found, config, directory, reporter)
     evidence = published.Evidence(
         analysis.shares(found.rows, config),
         analysis.correlations(found.rows, sets, config),
         analysis.predictions(found.rows, sets),
-        trends(found.rows, analysis.doublings(found.rows), ("data",), config),
+        trends(found.rows, doublings(found.rows), config),
         config,
     )
     for name in ("shares", "correlations", "predictions", "diversity"):

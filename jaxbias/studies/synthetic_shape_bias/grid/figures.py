@@ -19,13 +19,10 @@ from jaxbias.studies.synthetic_shape_bias.drawing import (
     once,
     trend_panels,
 )
-from jaxbias.studies.synthetic_shape_bias.grid import analysis
 from jaxbias.studies.synthetic_shape_bias.grid.published import Evidence
 from jaxbias.sweeps import Columns
 
 MARKERS = "osD^vP*"
-
-GREY = "0.75"
 
 
 def draw(
@@ -52,7 +49,7 @@ def bias_and_transfer(rows: Columns, sets: Columns) -> Figure:
     _, last = ends(rows)
     stimuli = kinds(rows)
     others = {
-        f"Vendi score ({measures.MAIN})": measures.at(sets, last, analysis.VARIETY),
+        f"Vendi score ({measures.MAIN})": measures.at(sets, last, measures.VARIETY),
         "distance to the transfer images (KID)": measures.at(sets, last, "kid"),
     }
     columns = {

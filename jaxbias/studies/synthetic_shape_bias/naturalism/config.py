@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    Case,
     Common,
     check_common,
     training,
 )
-from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import Supervision
 from jaxbias.studies.synthetic_shape_bias.train.config import (
     check_values as check_training,
@@ -88,17 +88,17 @@ PRESETS: Mapping[str, Config] = {
 """Defaults by preset; paper has the sizes of the authors' code."""
 
 
-def trainings(config: Config) -> list[tuple[dict[str, str], Training]]:
-    """Labels and settings of each training."""
+def trainings(config: Config) -> list[Case]:
+    """Of each set once."""
     names = (
         *config.data,
         *(f"{EXPONENT}{value:g}" for value in config.exponents),
         *(f"{SIGMA}{value:g}" for value in config.sigmas),
     )
     return [
-        (
-            {"data": data},
-            training(
+        Case(
+            labels={"data": data},
+            config=training(
                 config,
                 data=data,
                 programs=config.programs,
@@ -118,5 +118,5 @@ def check_values(config: Config) -> None:
     at_most(config, exponents=10, sigmas=20, programs=100_000)
     if any(":" in name for name in config.data):
         raise UsageError("--data: images that are made; see train for others")
-    for _, one in trainings(config):
-        check_training(one)
+    for case in trainings(config):
+        check_training(case.config)

@@ -26,26 +26,23 @@ __all__ = ["PRESETS", "Config", "check", "check_values", "run", "show"]
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
-    from jaxbias.studies.synthetic_shape_bias.cases import cases_of, check_all
+    from jaxbias.studies.synthetic_shape_bias.cases import check_all
 
     check_values(config)
-    check_all(cases_of(trainings(config)))
+    check_all(trainings(config))
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     """Train, measure, judge and draw; resumes what is already there."""
     from jaxbias import devices
     from jaxbias.studies.synthetic_shape_bias import measures
-    from jaxbias.studies.synthetic_shape_bias.cases import cases_of, read
+    from jaxbias.studies.synthetic_shape_bias.cases import read
     from jaxbias.studies.synthetic_shape_bias.naturalism import figures, published
 
-    found = read(cases_of(trainings(config)), directory, reporter)
+    found = read(trainings(config), directory, reporter)
     if found is None or not devices.is_writer():
         return
-    directory.write_table(found.rows)
-    with reporter.status("measuring the sets"):
-        sets = measures.measured(found.samples, found.reference, seed=config.seed)
-    directory.write_table(sets, "sets.parquet")
+    sets = measures.written(found, config, directory, reporter)
     evidence = published.Evidence(found.rows, sets, config)
     directory.write_verdicts(published.judge(evidence))
     with reporter.status("drawing the figures"):

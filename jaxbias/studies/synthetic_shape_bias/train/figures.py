@@ -10,14 +10,9 @@ from matplotlib.figure import Figure
 from jaxbias.plotting import save_figures
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.synthetic_shape_bias.train.config import Config
-from jaxbias.studies.synthetic_shape_bias.train.readouts import Readouts
+from jaxbias.studies.synthetic_shape_bias.train.readouts import WORDS, Readouts
 
 COLOURS = {"solid": "#1f4e79", "textured": "#c8702a", "official": "#3a7d44"}
-NAMES = {
-    "solid": "drawn, on a colour",
-    "textured": "drawn, on a texture",
-    "official": "official",
-}
 ROWS, COLUMNS = 4, 10
 
 
@@ -35,10 +30,10 @@ def draw(config: Config, look: Readouts, directory: RunDirectory) -> None:
 
 def curves(columns: dict[str, np.ndarray], config: Config) -> Figure:
     """Readings over steps; the first one is the untrained network."""
-    sets = [name for name in NAMES if f"{name}_bias" in columns]
+    sets = [name for name in WORDS if f"{name}_bias" in columns]
     fig, axes = plt.subplots(2, 3, figsize=(11, 5.6), layout="constrained")
     for name in sets:
-        label = NAMES[name]
+        label = WORDS[name]
         _line(axes[0, 0], columns, f"{name}_bias", COLOURS[name], label, band=name)
         _line(axes[0, 1], columns, f"{name}_shape", COLOURS[name], label)
         _line(axes[0, 2], columns, f"{name}_texture", COLOURS[name], label)

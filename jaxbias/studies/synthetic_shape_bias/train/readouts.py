@@ -33,6 +33,13 @@ PENALTY = 1e-2
 
 LAYER = "features"
 
+WORDS = {
+    "solid": "drawn, on a colour",
+    "textured": "drawn, on a texture",
+    "official": "official",
+}
+"""The sets of stimuli, for figures."""
+
 LOG = ("kind", "case")
 """What is in a log's rows alone."""
 

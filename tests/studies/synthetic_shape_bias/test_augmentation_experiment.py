@@ -7,8 +7,6 @@ import pytest
 import whole_runs
 
 from jaxbias.files import UsageError
-from jaxbias.models import catalogue
-from jaxbias.models.plain import SmallCNN
 from jaxbias.studies.synthetic_shape_bias.augmentation import experiment, published
 from jaxbias.studies.synthetic_shape_bias.augmentation.config import (
     PRESETS,
@@ -16,8 +14,9 @@ from jaxbias.studies.synthetic_shape_bias.augmentation.config import (
     check_values,
     trainings,
 )
-from jaxbias.studies.synthetic_shape_bias.train import readouts
 from jaxbias.studies.synthetic_shape_bias.trends import trends
+
+pytestmark = pytest.mark.usefixtures("cnn_tiny", "few_stimuli")
 
 TINY = Config(
     data=("coloured-noise",),
@@ -34,23 +33,11 @@ TINY = Config(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    patch = pytest.MonkeyPatch()
-    entry = catalogue.Entry(
-        make=lambda classes, dtype: SmallCNN(width=4, classes=classes, dtype=dtype),
-        size=16,
-        source="this test",
-    )
-    patch.setitem(catalogue.CATALOGUE, "cnn_tiny", entry)
-    patch.setattr(readouts, "INSTANCES", 1)
-    yield
-    patch.undo()
-
-
 def test_one_setting_is_varied_at_a_time():
     config = replace(TINY, crops=(0.08, 0.25, 1.0), jitters=(0.0, 0.5, 1.0))
-    found = [(one.crop_area[0], one.jitter) for _, one in trainings(config)]
+    found = [
+        (case.config.crop_area[0], case.config.jitter) for case in trainings(config)
+    ]
     assert found == [(0.08, 0.5), (0.25, 0.5), (1.0, 0.5), (0.08, 0.0), (0.08, 1.0)]
 
 
@@ -85,7 +72,7 @@ def test_verdicts_follow_the_slopes():
             "textured_bias": random.random(18),
             "transfer": random.random(18),
         }
-        return trends(rows, position, ("data",), TINY)
+        return trends(rows, position, TINY)
 
     both = {"crop": over(0.2), "jitter": over(-0.2)}
     found = [one["outcome"] for one in published.judge(published.Evidence(both))]
