@@ -164,6 +164,21 @@ def stimuli(
     return ConflictSet(images, shapes, kinds)
 
 
+def agreeing(
+    key: RandomKey, config: ConflictConfig, *, instances: int = 20
+) -> ConflictSet:
+    """Draw images whose cues say the same: shape i is filled with texture i alone.
+
+    Args:
+        key: Random key.
+        config: What stimuli are like.
+        instances: Of each class.
+    """
+    labels = jnp.repeat(jnp.arange(CLASSES, dtype=jnp.int32), instances)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(len(labels)))
+    return ConflictSet(_conflicts(keys, (labels, labels), config, FULL), labels, labels)
+
+
 def controls(
     key: RandomKey,
     config: ConflictConfig,

@@ -1,9 +1,10 @@
 """What embeddings hold of shape and of texture, other than by neighbours and decisions.
 
 Triplets ask which of two matches is nearer (Tartaglini et al. 2022), correlations of pairs
-how many dimensions follow a cue (Islam et al. 2021), linear probes whether a cue can be
-read at all (Hermann et al. 2020), distances what an augmentation changes, and jigsaws what
-is left when patches are shuffled.
+how many dimensions follow a cue (Islam et al. 2021), decisions which cue a classifier goes
+by that could have learnt either, linear probes whether a cue can be read at all (Hermann et
+al. 2020), distances what an augmentation changes, and jigsaws what is left when patches are
+shuffled.
 """
 
 from collections.abc import Callable
@@ -188,6 +189,63 @@ def dimensions(embeddings: Embeddings, drawn: Matches) -> Dimensions:
 # Linear probes
 
 
+class Decisions(NamedTuple):
+    """What a classifier answers where the cues differ.
+
+    Attributes:
+        shape: Share of images that are called by their shape.
+        texture: By their texture.
+    """
+
+    shape: float
+    texture: float
+
+    @property
+    def bias(self) -> float:
+        """Shape bias: of answers by either, the share by shape; NaN without any."""
+        both = self.shape + self.texture
+        return self.shape / both if both else float("nan")
+
+
+def decisions(
+    embeddings: Embeddings | Float[np.ndarray, "image feature"],
+    shapes: Int[np.ndarray, " image"],
+    textures: Int[np.ndarray, " image"],
+    agreeing: Embeddings | Float[np.ndarray, "other feature"],
+    labels: Int[np.ndarray, " other"],
+    *,
+    penalty: float = 1e-2,
+) -> Decisions:
+    """Which cue a linear classifier goes by that was fitted where both say the same.
+
+    Geirhos et al. (2019) take the answers of a network's own head, which knows the
+    categories from photographs. Features without such a head are asked here by one that
+    is fitted on images whose cues agree, and so could have learnt either.
+
+    Args:
+        embeddings: Of images whose cues differ.
+        shapes: Class of each one's shape, from 0.
+        textures: Class of its texture, in the same numbering.
+        agreeing: Embeddings of images of one class by both cues.
+        labels: That class.
+        penalty: Of `linear.fit`.
+
+    Returns:
+        NaN for embeddings that are not finite, or all alike.
+    """
+    values, known = np.asarray(embeddings), np.asarray(agreeing)
+    if not np.isfinite(values).all() or not np.isfinite(known).all():
+        return Decisions(float("nan"), float("nan"))
+    if not np.ptp(known, axis=0).any():
+        return Decisions(float("nan"), float("nan"))
+    classes = int(max(labels.max(), shapes.max(), textures.max())) + 1
+    probe = linear.fit(known, labels, classes, penalties=(penalty,))
+    answers = probe.predict(values)
+    return Decisions(
+        float(np.mean(answers == shapes)), float(np.mean(answers == textures))
+    )
+
+
 def decodability(
     embeddings: Embeddings | Float[np.ndarray, "image feature"],
     labels: Int[np.ndarray, " image"],
@@ -218,7 +276,7 @@ def decodability(
     values = np.asarray(embeddings)
     if not np.isfinite(values).all() or not np.ptp(values, axis=0).any():
         return float("nan")
-    fold = _folds(labels, sources, folds)
+    fold = dealt(labels, sources, folds)
     classes = int(labels.max()) + 1
     right = np.zeros(len(labels), bool)
     for number in range(folds):
@@ -228,7 +286,14 @@ def decodability(
     return float(right.mean())
 
 
-def _folds(labels: np.ndarray, sources: np.ndarray, folds: int) -> np.ndarray:
+def dealt(
+    labels: Int[np.ndarray, " image"], sources: Int[np.ndarray, " image"], folds: int
+) -> Int[np.ndarray, " image"]:
+    """Deal sources out to folds, within each label: the fold of each image, from 0.
+
+    Raises:
+        ValueError: If a label has fewer sources than there are folds.
+    """
     fold = np.zeros(len(labels), int)
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)

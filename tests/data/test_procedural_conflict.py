@@ -112,6 +112,16 @@ def test_strength_is_traced_and_takes_cues_away():
     assert len(traces) == 1
 
 
+def test_agreeing_cues_are_of_one_class():
+    config = ConflictConfig(size=32)
+    found = procedural_conflict.agreeing(jax.random.key(3), config, instances=2)
+    assert found.shapes.tolist() == found.textures.tolist()
+    assert np.bincount(np.asarray(found.shapes)).tolist() == [2] * 16
+    key = jax.random.fold_in(jax.random.key(3), 7)
+    own = procedural_conflict.sample(key, 3, 3, config)
+    np.testing.assert_allclose(found.images[7], own, atol=1e-6)
+
+
 def test_controls_have_one_cue():
     key = jax.random.key(3)
     shapes = procedural_conflict.controls(key, SOLID, "shape", instances=3)

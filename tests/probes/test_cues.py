@@ -9,6 +9,7 @@ import pytest
 
 from jaxbias.probes.cues import (
     Matches,
+    decisions,
     decodability,
     dimensions,
     in_batch_spread,
@@ -151,6 +152,37 @@ def test_probes_read_the_cue_that_is_there():
     every = np.arange(48)
     assert decodability(values, shapes, every, penalties=(0.01,)) == 1
     assert decodability(values, textures, every, penalties=(0.01,)) < 0.5
+
+
+@pytest.mark.parametrize(("shape", "texture"), [(3.0, 1.0), (1.0, 3.0)])
+def test_decisions_follow_the_stronger_of_two_cues(shape, texture):
+    random = np.random.default_rng(0)
+    pairs = np.argwhere(~np.eye(4, dtype=bool)).repeat(5, axis=0)
+
+    def embedded(shapes, textures):
+        parts = [shape * np.eye(4)[shapes], texture * np.eye(4)[textures]]
+        noise = 0.1 * random.normal(size=(len(shapes), 8))
+        return (np.concatenate(parts, axis=1) + noise).astype(np.float32)
+
+    labels = np.arange(4).repeat(10)
+    # Both cues are learnt, and the one that is larger against the noise has the say.
+    agreeing = embedded(labels, labels)
+    agreeing[:, :4] += (random.normal(size=(40, 4)) / shape).astype(np.float32)
+    agreeing[:, 4:] += (random.normal(size=(40, 4)) / texture).astype(np.float32)
+    found = decisions(
+        embedded(*pairs.T), pairs[:, 0], pairs[:, 1], agreeing, labels, penalty=0.1
+    )
+    assert found.shape + found.texture <= 1
+    assert (found.bias > 0.9) == (shape > texture)
+    assert (found.bias < 0.1) == (shape < texture)
+
+
+def test_decisions_of_features_that_say_nothing_are_unknown():
+    alike, spoiled = np.ones((6, 3), np.float32), np.full((6, 3), np.nan, np.float32)
+    labels = np.arange(6) % 3
+    for values in (alike, spoiled):
+        found = decisions(values, labels, labels[::-1].copy(), values, labels)
+        assert np.isnan([found.shape, found.texture, found.bias]).all()
 
 
 def test_probes_do_not_see_a_source_twice():

@@ -29,6 +29,14 @@ EXPERIMENTS = {
         f"{_HERE}.augmentation.experiment",
         "how much of an image two views show, and in what colours",
     ),
+    "learnability": (
+        f"{_HERE}.learnability.experiment",
+        "the same images, learnt by shape or by texture",
+    ),
+    "metric-dispute": (
+        f"{_HERE}.dispute.experiment",
+        "the same networks, asked for their shape bias in five ways",
+    ),
     "generate": (
         f"{_HERE}.generate.experiment",
         "images made from nothing, as folders or tar shards",

@@ -130,6 +130,18 @@ def chosen(rows: Columns, own: np.ndarray) -> Columns:
     return {name: values[own] for name, values in rows.items()}
 
 
+def kind_of(rows: Columns) -> np.ndarray:
+    """The kind of each network: a number for its model and supervision."""
+    words = np.char.add(np.char.add(rows["model"], "/"), rows["supervision"])
+    return np.unique(words, return_inverse=True)[1]
+
+
+def within(values: np.ndarray, kind: np.ndarray) -> np.ndarray:
+    """Values less the mean of their kind."""
+    means = np.bincount(kind, values) / np.bincount(kind)
+    return values - means[kind]
+
+
 WORDS = readouts.WORDS | {"official_apart": "official, above chance"}
 """Kinds of stimuli: the official ones also without siblings and above chance."""
 

@@ -65,6 +65,16 @@ def test_official_images_without_those_of_one_category(folder):
         assert of.tolist() == np.asarray(neighbours.RELEASED_ORDER)[labels].tolist()
 
 
+def test_images_whose_cues_agree_come_when_they_are_asked_for(folder):
+    config = replace(TINY, cue_conflict=str(folder), instances=1)
+    official, drawn = stimuli.sets(config, agreeing=2)
+    for one in (official, drawn):
+        assert one.agreeing is not None
+        assert one.agreeing.images.shape == (32, *one.images.shape[1:])
+        assert np.bincount(one.agreeing.labels).tolist() == [2] * 16
+    assert all(one.agreeing is None for one in stimuli.sets(config))
+
+
 def test_drawn_sets_have_no_sources_in_common():
     for found in stimuli.sets(replace(TINY, drawn=("solid", "textured"))):
         assert found.images.shape == (240, 64, 64, 3) and not found.shared

@@ -1,11 +1,12 @@
 """The sets of stimuli: official ones, and those that are drawn here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxbias import rng
 from jaxbias.data import cue_conflict, navon, procedural_conflict
@@ -22,6 +23,19 @@ SIDE = 128
 
 
 @dataclass(frozen=True)
+class Agreeing:
+    """Images whose shape and texture are of one class.
+
+    Attributes:
+        images: uint8, NHWC.
+        labels: The class, in the numbering of the set that they go with.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
 class Set:
     """Images whose shape and texture differ.
 
@@ -33,6 +47,8 @@ class Set:
         sources: Which originals they were made from.
         classes: How many labels there are.
         shared: Whether several images have the same source.
+        agreeing: Others of the same kind, whose cues say the same; None where nobody
+            asked for them.
     """
 
     name: str
@@ -42,16 +58,22 @@ class Set:
     sources: Sources
     classes: int
     shared: bool
+    agreeing: Agreeing | None = None
 
 
-def sets(config: Config) -> Iterator[Set]:
+def sets(config: Config, *, agreeing: int = 0) -> Iterator[Set]:
     """All that are asked for, one after the other.
+
+    Args:
+        config: Says which.
+        agreeing: Images of each class whose cues agree, to be drawn with a set of shapes
+            and textures; of official ones as many come as there are. 0: none.
 
     Raises:
         UsageError: If the official ones cannot be read.
     """
     if config.cue_conflict:
-        yield official(config.cue_conflict)
+        yield official(config.cue_conflict, agreeing=agreeing > 0)
     key = lambda words: rng.stream(jax.random.key(config.seed), words)  # noqa: E731
     for name in config.drawn:
         if name == "navon":
@@ -66,32 +88,49 @@ def sets(config: Config) -> Iterator[Set]:
         found = procedural_conflict.stimuli(
             key("conflict"), asked, instances=config.instances
         )
-        yield _drawn(name, found, len(CATEGORIES))
+        one = _drawn(name, found, len(CATEGORIES))
+        if agreeing:
+            both = procedural_conflict.agreeing(
+                key("agreeing"), asked, instances=agreeing
+            )
+            labels = np.asarray(both.shapes, np.int32)
+            one = replace(one, agreeing=Agreeing(_pixels(both.images), labels))
+        yield one
 
 
-def official(folder: str) -> Set:
+def official(folder: str, *, agreeing: bool = False) -> Set:
     """Those of a folder whose shape and texture differ.
+
+    Args:
+        folder: With sixteen folders in it.
+        agreeing: Keep the others, whose cues are of one category, beside them.
 
     Raises:
         UsageError: If the folder is not as the official one.
     """
     stimuli = cue_conflict.Stimuli.open(folder)
-    kept = np.flatnonzero(stimuli.shapes != stimuli.textures)
+    differ = stimuli.shapes != stimuli.textures
+    kept = np.flatnonzero(differ)
     cues = [stimuli.cues[place] for place in kept]
     of_shape, shape_strata = cue_conflict.sources(cues, "shape")
     of_texture, texture_strata = cue_conflict.sources(cues, "texture")
     made_of = (of_shape, of_texture, shape_strata, texture_strata)
     smaller = jax.jit(lambda images: shrunk(images.astype(jnp.float32), SIDE))
-    images = stimuli.images()[kept]
+    images = stimuli.images()
     parts = [smaller(images[i : i + 100]) for i in range(0, len(images), 100)]
+    images = np.concatenate([np.round(part).astype(np.uint8) for part in parts])
+    both = None
+    if agreeing and not differ.all():
+        both = Agreeing(images[~differ], released_labels(stimuli.shapes[~differ]))
     return Set(
         OFFICIAL,
-        np.concatenate([np.round(part).astype(np.uint8) for part in parts]),
+        images[kept],
         released_labels(stimuli.shapes[kept]),
         released_labels(stimuli.textures[kept]),
         Sources(*(jnp.asarray(one) for one in made_of)),
         len(CATEGORIES),
         shared=True,
+        agreeing=both,
     )
 
 
@@ -99,11 +138,14 @@ def _drawn(name: str, found: procedural_conflict.ConflictSet, classes: int) -> S
     """Every image is an original of its own."""
     shapes, textures = (np.asarray(x, np.int32) for x in (found.shapes, found.textures))
     numbered, strata = zip(*(_alone(one) for one in (shapes, textures)), strict=True)
-    images = np.asarray(found.images)
-    if images.dtype != np.uint8:
-        images = np.round(255 * images).astype(np.uint8)
     sources = Sources(*(jnp.asarray(one) for one in (*numbered, *strata)))
+    images = _pixels(found.images)
     return Set(name, images, shapes, textures, sources, classes, shared=False)
+
+
+def _pixels(images: Array) -> np.ndarray:
+    """As uint8."""
+    return np.round(255 * np.asarray(images)).astype(np.uint8)
 
 
 def _alone(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

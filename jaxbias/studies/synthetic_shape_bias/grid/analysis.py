@@ -1,8 +1,7 @@
 """What explains a shape bias, and what a shape bias predicts.
 
-Networks are told apart by model and supervision, their kind. What is called within kinds is
-of readings less their mean over networks of one kind, and ranks of these: there, sets of
-images alone differ.
+What is called within kinds is of readings less their mean over networks of one kind (see
+`cases.kind_of`), and ranks of these: there, sets of images alone differ.
 """
 
 from typing import Any
@@ -19,23 +18,17 @@ from jaxbias.numerics.statistics import (
     spearman,
 )
 from jaxbias.studies.synthetic_shape_bias import measures
-from jaxbias.studies.synthetic_shape_bias.cases import biases, ends, kinds
+from jaxbias.studies.synthetic_shape_bias.cases import (
+    biases,
+    ends,
+    kind_of,
+    kinds,
+    within,
+)
 from jaxbias.studies.synthetic_shape_bias.grid.config import Config
 from jaxbias.sweeps import Columns
 
 FACTORS = ("data", "model", "supervision", "programs")
-
-
-def kind_of(rows: Columns) -> np.ndarray:
-    """A number for each network's model and supervision."""
-    words = np.char.add(np.char.add(rows["model"], "/"), rows["supervision"])
-    return np.unique(words, return_inverse=True)[1]
-
-
-def within(values: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """Values less the mean of their kind."""
-    means = np.bincount(kind, values) / np.bincount(kind)
-    return values - means[kind]
 
 
 def shares(rows: Columns, config: Config) -> Columns:

@@ -8,12 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxbias import rng
 from jaxbias.numerics.bootstrap import interval
 from jaxbias.numerics.image_features import shrunk
 from jaxbias.probes import cues, linear, neighbours
 from jaxbias.probes.features import extract
+from jaxbias.probes.shape_bias import Sources
 from jaxbias.studies.synthetic_shape_bias.calibration import stimuli
 from jaxbias.studies.synthetic_shape_bias.calibration.config import Config as Asked
 from jaxbias.studies.synthetic_shape_bias.calibration.stimuli import Set
@@ -46,6 +48,9 @@ LOG = ("kind", "case")
 INSTANCES = 5
 """Drawn images of each pair of a shape and another texture: 1,200 in all."""
 
+AGREEING = 20
+"""Drawn images of each class whose cues agree."""
+
 
 def steps_of(total: int, count: int) -> tuple[int, ...]:
     """Steps after which a network is looked at: 0, the last, and some in between."""
@@ -64,16 +69,20 @@ def shown(config: Config) -> list[Set]:
         instances=INSTANCES,
         seed=config.seed,
     )
-    return [_at(one, config.size) for one in stimuli.sets(asked)]
+    return [_at(one, config.size) for one in stimuli.sets(asked, agreeing=AGREEING)]
 
 
 def _at(one: Set, size: int) -> Set:
     smaller = jax.jit(lambda images: shrunk(images.astype(jnp.float32), size))
-    parts = [
-        np.round(smaller(one.images[i : i + PIECE])).astype(np.uint8)
-        for i in range(0, len(one.images), PIECE)
-    ]
-    return replace(one, images=np.concatenate(parts))
+
+    def brought(images: np.ndarray) -> np.ndarray:
+        parts = (smaller(images[i : i + PIECE]) for i in range(0, len(images), PIECE))
+        return np.concatenate([np.round(part).astype(np.uint8) for part in parts])
+
+    both = one.agreeing
+    if both is not None:
+        both = replace(both, images=brought(both.images))
+    return replace(one, images=brought(one.images), agreeing=both)
 
 
 def _digest(features: Features, weights: Any) -> bytes:
@@ -87,6 +96,20 @@ def _digest(features: Features, weights: Any) -> bytes:
 def rows_of(looks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of a table from those of a log."""
     return [{k: v for k, v in row.items() if k not in LOG} for row in looks]
+
+
+@jax.jit
+def _pairs(
+    key: Array, values: Array, shapes: Array, textures: Array, sources: Sources
+) -> dict[str, Array]:
+    """Of pairs that share a cue and no original."""
+    apart, _ = neighbours.voters(sources, "either")
+    drawn = cues.matches(key, shapes, textures, apart)
+    return {
+        "triplet": cues.triplets(values, drawn).shape,
+        "shape_score": cues.pair_score(values, drawn.shape),
+        "texture_score": cues.pair_score(values, drawn.texture),
+    }
 
 
 @dataclass
@@ -117,9 +140,13 @@ class Readouts:
         For each set of stimuli NAME: shares of images whose shape and whose texture is
         found among neighbours (`NAME_shape`, `NAME_texture`), their shape bias
         (`NAME_bias`, `NAME_low`, `NAME_high`), how well a linear classifier tells shapes
-        and textures (`NAME_shape_decoded`, `NAME_texture_decoded`); where images have
-        siblings, the first three without these (`NAME_apart_...`), and the shape bias of
-        what is above chance (`NAME_apart_bias`). `transfer`: accuracy of a linear
+        and textures (`NAME_shape_decoded`, `NAME_texture_decoded`), how one that was
+        fitted on images whose cues agree decides (`NAME_decision_shape`, `..._texture`,
+        `..._bias`), how often an image is nearer to one of its shape than to one of its
+        texture (`NAME_triplet`), and how such pairs correlate (`NAME_shape_score`,
+        `NAME_texture_score`); where images have siblings, the first three without these
+        (`NAME_apart_...`), and the shape bias of what is above chance
+        (`NAME_apart_bias`). `transfer`: accuracy of a linear
         classifier of the labelled images. `spread`: mean cosine distance of two training
         images; `colour`, `mirror`: of one and its grey version or mirror image.
         """
@@ -130,7 +157,11 @@ class Readouts:
         if digest not in self.known:
             found: dict[str, float] = {}
             for one in self.sets:
-                found |= self._cues(one, self._of(weights, one.images))
+                values = self._of(weights, one.images)
+                found |= self._cues(one, values) | self._pairs(one, values)
+                if one.agreeing is not None:
+                    both = self._of(weights, one.agreeing.images)
+                    found |= self._decisions(one, values, both)
             self.known[digest] = found | self._transferred(weights)
         return self.known[digest] | self._distances(weights)
 
@@ -174,6 +205,28 @@ class Readouts:
             )
             found[f"{one.name}_{cue}_decoded"] = decoded
         return {name: float(value) for name, value in found.items()}
+
+    def _pairs(self, one: Set, values: np.ndarray) -> dict[str, float]:
+        key = rng.stream(jax.random.key(self.config.seed), "pairs", one.name)
+        found = _pairs(
+            *(key, jnp.asarray(values), jnp.asarray(one.shapes)),
+            *(jnp.asarray(one.textures), one.sources),
+        )
+        return {f"{one.name}_{what}": float(value) for what, value in found.items()}
+
+    def _decisions(
+        self, one: Set, values: np.ndarray, both: np.ndarray
+    ) -> dict[str, float]:
+        assert one.agreeing is not None
+        found = cues.decisions(
+            *(values, one.shapes, one.textures, both, one.agreeing.labels),
+            penalty=PENALTY,
+        )
+        return {
+            f"{one.name}_decision_shape": found.shape,
+            f"{one.name}_decision_texture": found.texture,
+            f"{one.name}_decision_bias": found.bias,
+        }
 
     def _transferred(self, weights) -> dict[str, float]:
         given = self.transfer

@@ -1,0 +1,1 @@
+"""Whether measures of shape bias agree about networks."""

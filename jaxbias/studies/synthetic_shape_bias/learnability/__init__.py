@@ -1,0 +1,1 @@
+"""How easily networks learn shapes and textures of the same images."""
