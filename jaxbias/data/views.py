@@ -1,7 +1,8 @@
 """Two random views of an image, as contrastive learning compares them.
 
 Those of SimCLR on CIFAR-10 (Chen et al., ICML 2020, appendix B.9): a random part of the
-image, its mirror image half of the time, other colours, at times none; no blur.
+image, its mirror image half of the time, other colours, at times none; no blur unless it is
+asked for.
 """
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxbias.arrays import RandomKey
 from jaxbias.data import augmentation
+from jaxbias.data.smoothing import Smoothing, smooth
 
 Image = Float[Array, "height width channel"]
 
@@ -22,6 +24,9 @@ STRENGTH = 0.5
 JITTERED, GREYED = 0.8, 0.2
 """How often colours change, and how often there are none."""
 
+SMOOTHED = 2**30
+"""Folded into a view's key for what smoothing draws."""
+
 
 def view(
     key: RandomKey,
@@ -29,6 +34,7 @@ def view(
     *,
     area: tuple[float, float] = AREA,
     strength: float = STRENGTH,
+    smoothing: Smoothing = "none",
 ) -> Image:
     """One view of an image.
 
@@ -38,6 +44,7 @@ def view(
         area: See `AREA`.
         strength: Brightness, contrast and saturation change by factors within 0.8 of this
             of 1, hue by 0.2 of this in turns; 0 leaves colours, and never takes them off.
+        smoothing: What comes last, always.
     """
     crop, flip, which, colours, off = jax.random.split(key, 5)
     seen = augmentation.random_resized_crop(crop, image[None], len(image), area=area)
@@ -54,7 +61,11 @@ def view(
         seen = jnp.where(jax.random.bernoulli(which, JITTERED), other, seen)
         bare = jax.random.bernoulli(off, GREYED)
         seen = jnp.where(bare, augmentation.grey(seen), seen)
-    return seen[0]
+    if smoothing == "none":
+        return seen[0]
+    # Folded and cloned, so that all else is drawn as it is without.
+    own = jax.random.fold_in(jax.random.clone(crop), SMOOTHED)
+    return smooth(own, seen[0], smoothing)
 
 
 def pair(
@@ -63,8 +74,12 @@ def pair(
     *,
     area: tuple[float, float] = AREA,
     strength: float = STRENGTH,
+    smoothing: Smoothing = "none",
 ) -> Float[Array, "height width channels"]:
     """Two views of an image, drawn apart, stacked on channels; see `view`."""
     keys = jax.random.split(key)
-    both = [view(own, image, area=area, strength=strength) for own in keys]
+    both = [
+        view(own, image, area=area, strength=strength, smoothing=smoothing)
+        for own in keys
+    ]
     return jnp.concatenate(both, axis=-1)

@@ -205,6 +205,10 @@ def _optimiser(
     limits = dict.fromkeys(entry.fixed, 0) | dict.fromkeys(entry.early, early)
     whole = _adamw if recipe.optimiser == "adamw" else _sgd
     made = whole(recipe, epoch_steps)
+    if recipe.forget:
+        if recipe.schedule != "constant":
+            raise ValueError(f"to forget, with a rate by {recipe.schedule!r}")
+        made = optimisers.forgetting(made, epoch_steps)
     return optax.chain(made, optimisers.trained_for(limits)) if limits else made
 
 

@@ -187,6 +187,41 @@ def trained_for(limits: Mapping[str, int]) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
+class ForgettingState(NamedTuple):
+    """How many steps were taken, and the inner optimiser's state."""
+
+    count: Int[Array, ""]
+    inner: Any
+
+
+def forgetting(
+    inner: optax.GradientTransformation, every: int
+) -> optax.GradientTransformation:
+    """Begin anew with an optimiser after a number of steps, as if it had just been made.
+
+    Code that makes its optimiser inside the loop over epochs does this. Whatever counts
+    steps in it, such as a schedule, begins anew too.
+
+    Args:
+        inner: The optimiser.
+        every: Steps, 1 or more.
+    """
+
+    def init(params: Params) -> ForgettingState:
+        return ForgettingState(jnp.int32(0), inner.init(params))
+
+    def update(updates: Params, state: Any, params: Params = None) -> tuple:
+        anew = state.count % every == 0
+        fresh = inner.init(updates if params is None else params)
+        begun = jax.tree.map(
+            lambda first, kept: jnp.where(anew, first, kept), fresh, state.inner
+        )
+        updates, after = inner.update(updates, begun, params)
+        return updates, ForgettingState(state.count + 1, after)
+
+    return optax.GradientTransformation(init, update)
+
+
 class MomentumState(NamedTuple):
     """Velocity, and how many steps were taken."""
 

@@ -63,6 +63,8 @@ class Recipe:
     """Coefficient of the squared weights' gradient; for adamw the decoupled one."""
     decay_everything: bool = False
     """Decay biases and norms too."""
+    forget: bool = False
+    """Let every epoch begin with a new optimiser; at a constant rate."""
     decoupled: bool = False
     """Of SGD: the rate is that of 1,024 images before momentum makes steps longer, and
     the decay does not depend on it; airbench's units."""

@@ -281,6 +281,24 @@ def test_what_is_trained_for_a_while_stays_to_the_bit_after_it():
         optimisers.trained_for({"conv/other": 1}).init(params)
 
 
+def test_what_forgets_is_made_anew_for_every_epoch():
+    make = lambda: optimisers.adamw(0.1, weight_decay=0.0)  # noqa: E731
+    ours, plain = optimisers.forgetting(make(), 3), make()
+    rng = np.random.default_rng(0)
+    params = other = {"w": jnp.asarray(rng.normal(size=(2, 2)), jnp.float32)}
+    state, own = ours.init(params), plain.init(params)
+    update = jax.jit(ours.update)
+    for step in range(7):
+        gradient = {"w": jnp.asarray(rng.normal(size=(2, 2)), jnp.float32)}
+        updates, state = update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        if step % 3 == 0:
+            own = plain.init(other)
+        updates, own = plain.update(gradient, own, other)
+        other = optax.apply_updates(other, updates)
+        np.testing.assert_allclose(params["w"], other["w"], rtol=1e-6)
+
+
 @pytest.mark.parametrize("total", [13, 15])
 def test_lookahead_is_a_loop_by_hand(total):
     rng = np.random.default_rng(0)

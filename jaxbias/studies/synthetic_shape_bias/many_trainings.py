@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from jaxbias.settings import at_least, at_most
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
@@ -27,12 +27,17 @@ class Common:
     """Times that the images are seen."""
     batch: int = 128
     """Images of a step."""
+    optimiser: Literal["adamw", "released"] = "adamw"
+    """adamw: after a warm-up along a cosine; released: as in the authors' code, Adam of
+    one rate, which forgets its moments with every epoch."""
     rate: float = 2e-3
-    """Largest learning rate of AdamW."""
+    """Largest learning rate."""
     weight_decay: float = 0.02
     """Of AdamW."""
     cue_conflict: str = ""
     """Official cue-conflict images, in sixteen folders by shape: shown too, if given."""
+    stimuli_size: int | None = None
+    """Side of the stimuli in pixels; none: that of the training images."""
     transfer: str = "shapes"
     """Labelled images that frozen features are asked about: cifar10:DIR and so on, or
     shapes, which are drawn here."""

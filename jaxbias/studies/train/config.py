@@ -128,5 +128,7 @@ def _check_optimiser(config: Config) -> None:
             raise UsageError("--beta2: must be below 1")
     if config.decoupled and config.momentum == 1:
         raise UsageError("--momentum: must be below 1 with --decoupled")
+    if config.forget and config.schedule != "constant":
+        raise UsageError("--forget: goes with --schedule constant")
     if config.lookahead and config.ema_decay is not None:
         raise UsageError("--lookahead: does not go with --ema-decay")

@@ -7,7 +7,11 @@ import pytest
 import whole_runs
 
 from jaxbias.files import UsageError
-from jaxbias.studies.synthetic_shape_bias.augmentation import experiment, published
+from jaxbias.studies.synthetic_shape_bias.augmentation import (
+    analysis,
+    experiment,
+    published,
+)
 from jaxbias.studies.synthetic_shape_bias.augmentation.config import (
     PRESETS,
     Config,
@@ -36,17 +40,35 @@ TINY = Config(
 def test_one_setting_is_varied_at_a_time():
     config = replace(TINY, crops=(0.08, 0.25, 1.0), jitters=(0.0, 0.5, 1.0))
     found = [
-        (case.config.crop_area[0], case.config.jitter) for case in trainings(config)
+        (case.config.crop_area[0], case.config.jitter, case.config.smoothing)
+        for case in trainings(config)
     ]
-    assert found == [(0.08, 0.5), (0.25, 0.5), (1.0, 0.5), (0.08, 0.0), (0.08, 1.0)]
+    assert found == [
+        *((0.08, 0.5, "none"), (0.25, 0.5, "none"), (1.0, 0.5, "none")),
+        *((0.08, 0.0, "none"), (0.08, 1.0, "none")),
+        *((0.08, 0.5, "blur"), (0.08, 0.5, "bilateral")),
+    ]
+    rows = {"step": np.arange(7)} | {
+        name: np.asarray([case.labels[name] for case in trainings(config)])
+        for name in ("crop", "jitter", "smoothing")
+    }
+    for setting, expected in (
+        ("crop", {0: 0.08, 1: 0.25, 2: 1.0}),
+        ("jitter", {0: 0.5, 3: 0.0, 4: 1.0}),
+        ("blur", {0: 0, 5: 1}),
+        ("bilateral", {0: 0, 6: 1}),
+    ):
+        kept, position = analysis.along(rows, setting)
+        places = dict(zip(kept["step"].tolist(), position.tolist(), strict=True))
+        assert places == expected
 
 
 @pytest.mark.slow
-def test_a_run_follows_both_settings(tmp_path):
+def test_a_run_follows_every_setting(tmp_path):
     directory = whole_runs.finished(experiment, TINY, tmp_path / "run")
     rows = directory.read_table()
-    assert len(rows["step"]) == 2 * 3
-    last = rows["step"] > 0
+    assert len(rows["step"]) == 2 * 5
+    last = (rows["step"] > 0) & (rows["smoothing"] == "none")
     for setting, fixed, usual, width in (
         ("crop", "jitter", 0.5, 0.92),
         ("jitter", "crop", 0.08, 0.5),
@@ -57,7 +79,9 @@ def test_a_run_follows_both_settings(tmp_path):
         found = directory.read_table(f"{setting}.parquet")
         assert found["slope"][0] == pytest.approx(slope[0])
         assert (directory.path / "figures" / f"{setting}.png").stat().st_size > 8_000
-    assert len(directory.read_verdicts()) == 2
+    for name in ("blur", "bilateral"):
+        assert (directory.path / "figures" / f"{name}.png").stat().st_size > 8_000
+    assert len(directory.read_verdicts()) == 4
 
 
 def test_verdicts_follow_the_slopes():
@@ -74,12 +98,14 @@ def test_verdicts_follow_the_slopes():
         }
         return trends(rows, position, TINY)
 
-    both = {"crop": over(0.2), "jitter": over(-0.2)}
+    both = {
+        "crop": over(0.2),
+        "jitter": over(-0.2),
+        "blur": over(0.2),
+        "bilateral": {},
+    }
     found = [one["outcome"] for one in published.judge(published.Evidence(both))]
-    assert found == ["reproduced", "not reproduced"]
-    nothing = {"crop": {}, "jitter": over(0.0)}
-    found = [one["outcome"] for one in published.judge(published.Evidence(nothing))]
-    assert found == ["not judged", "not reproduced"]
+    assert found == ["reproduced", "not reproduced", "reproduced", "not judged"]
 
 
 @pytest.mark.parametrize(

@@ -171,5 +171,20 @@ def test_what_cannot_be_done_is_one_line(changes, message):
 
 
 def test_every_preset_is_in_order():
-    for config in PRESETS.values():
-        check_values(config)
+    for by_name in PRESETS.values():
+        for config in by_name.values():
+            check_values(config)
+
+
+def test_the_released_mode_is_that_of_the_authors_code():
+    config = PRESETS["released"]["paper"]
+    recipe = tasks.recipe_of(config)
+    assert (recipe.schedule, recipe.forget, recipe.weight_decay) == (
+        "constant",
+        True,
+        0,
+    )
+    assert (recipe.rate, recipe.batch, config.head) == (1e-3, 64, False)
+    assert (config.size, config.stimuli_size, config.temperature) == (64, 32, 0.5)
+    shown = readouts.shown(replace(TINY, size=32, stimuli_size=16))
+    assert {one.images.shape[1] for one in shown} == {16}

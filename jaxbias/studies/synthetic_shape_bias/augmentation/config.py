@@ -13,11 +13,12 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     training,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
+from jaxbias.studies.synthetic_shape_bias.train.config import Smoothing
 from jaxbias.studies.synthetic_shape_bias.train.config import (
     check_values as check_training,
 )
 
-CROP, JITTER = "crop", "jitter"
+CROP, JITTER, SMOOTHING = "crop", "jitter", "smoothing"
 """What is varied, one at a time."""
 
 
@@ -36,6 +37,9 @@ class Config(Common):
     """Least share of an image that a view shows; colours change by 0.5."""
     jitters: tuple[float, ...] = (0.0, 0.5)
     """How much a view's colours change, 0 to 1; views show 0.08 of the image or more."""
+    smoothings: tuple[Smoothing, ...] = ("none", "blur", "bilateral")
+    """What is done to a view last: nothing, a Gaussian blur, or a bilateral filter, which
+    takes textures and leaves edges; with the usual crop and colours."""
     supervision: Literal["simclr", "supcon"] = "simclr"
     """Those that compare views."""
     model: str = "cnn4_narrow"
@@ -48,6 +52,8 @@ PRESETS: Mapping[str, Config] = {
         data=("coloured-noise", "perlin"),
         programs=8,
         crops=(0.08, 1.0),
+        jitters=(0.5,),
+        smoothings=("none", "blur"),
         images=128,
         epochs=2,
         batch=32,
@@ -79,35 +85,42 @@ USUAL = Training()
 def trainings(config: Config) -> list[Case]:
     """All of them; those on the same images stand together.
 
-    The usual crop with the usual colours is trained once, and is part of both.
+    The usual crop with the usual colours is trained once, and is part of all.
     """
-    least, jitter = USUAL.crop_area[0], USUAL.jitter
-    pairs = dict.fromkeys(
-        [(crop, jitter) for crop in config.crops]
-        + [(least, strength) for strength in config.jitters]
+    least, jitter, plain = USUAL.crop_area[0], USUAL.jitter, USUAL.smoothing
+    views = dict.fromkeys(
+        [(crop, jitter, plain) for crop in config.crops]
+        + [(least, strength, plain) for strength in config.jitters]
+        + [(least, jitter, smoothing) for smoothing in config.smoothings]
     )
     return [
         Case(
-            labels={"data": data, CROP: float(crop), JITTER: float(strength)},
+            labels={
+                "data": data,
+                CROP: float(crop),
+                JITTER: float(strength),
+                SMOOTHING: smoothing,
+            },
             config=training(
                 config,
                 data=data,
                 programs=config.programs,
                 crop_area=(crop, 1.0),
                 jitter=strength,
+                smoothing=smoothing,
                 supervision=config.supervision,
                 model=config.model,
             ),
         )
         for data in config.data
-        for crop, strength in pairs
+        for crop, strength, smoothing in views
     ]
 
 
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
-    one_or_more(config, "data", "crops", "jitters")
+    one_or_more(config, "data", "crops", "jitters", "smoothings")
     for value in config.crops:
         if not 0 < value <= 1:
             raise UsageError(f"--crops: shares, above 0 to 1, got {value}")

@@ -1,13 +1,14 @@
-"""Augmentation: how much of an image two views show, and in what colours.
+"""Augmentation: how much of an image two views show, in what colours, and how sharply.
 
 Networks that learn to know two views of an image as one learn what views have in common.
-Here the least share of the image that a view shows is varied, and then how much colours
-change, on several sets of made images (or on photographs); shape bias is asked for before
-and after, on stimuli that are drawn here and on the official ones if given.
+Here the least share of the image that a view shows is varied, then how much colours change,
+and then whether views are blurred, or smoothed but for their edges, on several sets of made
+images (or on photographs); shape bias is asked for before and after, on stimuli that are
+drawn here and on the official ones if given.
 
     python -m experiments.synthetic_shape_bias augmentation --transfer cifar10:DIR
 
-quick trains 30 small networks, in some ten minutes on two cores.
+quick trains 42 small networks, in some ten minutes on two cores.
 """
 
 from jaxbias.runs import RunDirectory
@@ -15,7 +16,7 @@ from jaxbias.studies.synthetic_shape_bias.augmentation.config import (
     CROP,
     JITTER,
     PRESETS,
-    USUAL,
+    SMOOTHING,
     Config,
     check_values,
     trainings,
@@ -39,8 +40,8 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 
     from jaxbias import devices
     from jaxbias.plotting import save_figures
-    from jaxbias.studies.synthetic_shape_bias.augmentation import published
-    from jaxbias.studies.synthetic_shape_bias.cases import chosen, read
+    from jaxbias.studies.synthetic_shape_bias.augmentation import analysis, published
+    from jaxbias.studies.synthetic_shape_bias.cases import read
     from jaxbias.studies.synthetic_shape_bias.drawing import trend_panels
     from jaxbias.studies.synthetic_shape_bias.trends import trends
 
@@ -48,17 +49,20 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     if found is None or not devices.is_writer():
         return
     directory.write_table(found.rows)
-    usual = {CROP: USUAL.crop_area[0], JITTER: USUAL.jitter}
-    axes = {CROP: "least share that a view shows", JITTER: "change of colours"}
+    axes = {
+        CROP: "least share that a view shows",
+        JITTER: "change of colours",
+        "blur": "0: sharp, 1: blurred",
+        "bilateral": "0: sharp, 1: smooth but for edges",
+    }
     by, figures = {}, {}
     for setting, words in axes.items():
-        (fixed,) = usual.keys() - {setting}
-        rows = chosen(found.rows, found.rows[fixed] == usual[fixed])
-        by[setting] = trends(rows, rows[setting], config)
+        rows, position = analysis.along(found.rows, setting)
+        by[setting] = trends(rows, position, config)
         if by[setting]:
             directory.write_table(by[setting], f"{setting}.parquet")
             figures[setting] = partial(
-                trend_panels, rows, rows[setting], by[setting], axis=words
+                trend_panels, rows, position, by[setting], axis=words
             )
     directory.write_verdicts(published.judge(published.Evidence(by)))
     with reporter.status("drawing the figures"):
@@ -70,4 +74,4 @@ def show(directory: RunDirectory, reporter: Reporter) -> None:
     """Print the networks, means over seeds, before and after."""
     from jaxbias.studies.synthetic_shape_bias.cases import show as table
 
-    table(directory.read_table(), ("data", CROP, JITTER), reporter)
+    table(directory.read_table(), ("data", CROP, JITTER, SMOOTHING), reporter)

@@ -15,8 +15,8 @@ class Evidence:
     """What there is to judge.
 
     Attributes:
-        trends: See `trends.trends`, over the crop's least share and over the colours'
-            change.
+        trends: See `trends.trends`, over the crop's least share, over the colours'
+            change, and from sharp views to blurred and to smoothed ones.
     """
 
     trends: dict[str, Columns]
@@ -47,6 +47,25 @@ ENTRIES: tuple[Entry, ...] = (
         tolerance=FLIPS,
         certainty="read",
         judge=_rises(JITTER),
+    ),
+    Entry(
+        id="blur",
+        source=HERMANN,
+        claim="blurred views make for more shape bias",
+        expected="it rises from sharp views to blurred ones: p 0.05, one-sided",
+        tolerance=FLIPS,
+        certainty="read",
+        judge=_rises("blur"),
+    ),
+    Entry(
+        id="bilateral",
+        source="Benarous et al. 2023, released code: a bilateral filter in place of the "
+        "blur; what came of it could not be read",
+        claim="views without textures, whose edges stay, make for more shape bias",
+        expected="it rises from sharp views to smoothed ones: p 0.05, one-sided",
+        tolerance=FLIPS,
+        certainty="read",
+        judge=_rises("bilateral"),
     ),
 )
 

@@ -12,9 +12,7 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     check_common,
     training,
 )
-from jaxbias.studies.synthetic_shape_bias.train.config import (
-    Supervision,
-)
+from jaxbias.studies.synthetic_shape_bias.train.config import RELEASED, Supervision
 from jaxbias.studies.synthetic_shape_bias.train.config import (
     check_values as check_training,
 )
@@ -58,18 +56,15 @@ PRESETS: Mapping[str, Config] = {
         permutations=500,
     ),
     "quick": Config(),
-    # The authors' sizes, models and loss; programs as Shaders21k has them.
+    # The authors' sizes, models and optimiser; programs as Shaders21k has them.
     "paper": replace(
         Config(),
         models=("resnet18_cifar", "vit_32"),
         programs=(4, 64, 1_024),
         images=94_500,
         size=64,
-        head=False,
+        **RELEASED,
         epochs=20,
-        batch=64,
-        rate=1e-3,
-        weight_decay=0.0,
         transfer_images=10_000,
         n_seeds=3,
         resamples=1_000,

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, check_seed, positive
 
 Supervision = Literal["cross-entropy", "simclr", "supcon", "mae", "parameters"]
+
+Smoothing = Literal["none", "blur", "bilateral"]
 
 LABELLED: tuple[Supervision, ...] = ("cross-entropy", "supcon", "parameters")
 """What needs to know the program that made an image."""
@@ -17,6 +19,8 @@ LABELLED: tuple[Supervision, ...] = ("cross-entropy", "supcon", "parameters")
 class Config:
     """What to train on, for what, and what to look at."""
 
+    mode: Literal["clean", "released"] = "clean"
+    """released: other defaults, those of the authors' code."""
     data: str = "stylegan-oriented"
     """What makes the images, as for generate: stylegan-oriented, dead-leaves-mixed,
     fractal, programs, spectrum@exponent=2 and so on; or images that are there, for
@@ -45,6 +49,9 @@ class Config:
     """Least and largest share of an image that a view shows."""
     jitter: float = 0.5
     """Of a view's colours, 0 to 1; 0 leaves them."""
+    smoothing: Smoothing = "none"
+    """Of a view, always: blur by a Gaussian, or a bilateral filter, which takes textures
+    and leaves edges (simclr and supcon)."""
     normalise: Literal["data", "model"] = "data"
     """By the mean and deviation of the training images, or by the model's own, the same
     for all sets."""
@@ -52,8 +59,11 @@ class Config:
     """Times that so many images are seen."""
     batch: int = 128
     """Images of a step."""
+    optimiser: Literal["adamw", "released"] = "adamw"
+    """adamw: after a warm-up along a cosine; released: as in the authors' code, Adam of
+    one rate, which forgets its moments with every epoch."""
     rate: float = 2e-3
-    """Largest learning rate of AdamW."""
+    """Largest learning rate."""
     weight_decay: float = 0.02
     """Of AdamW."""
     looks: int = 8
@@ -61,6 +71,9 @@ class Config:
     between after numbers of steps that are evenly apart in their logarithm."""
     cue_conflict: str = ""
     """Official cue-conflict images, in sixteen folders by shape: shown too, if given."""
+    stimuli_size: int | None = None
+    """Side of the stimuli in pixels; none: that of the training images. 32 in the authors'
+    code, whatever is trained on."""
     transfer: str = "shapes"
     """Labelled images that frozen features are asked about: cifar10:DIR and so on, or
     shapes, which are drawn here."""
@@ -74,7 +87,10 @@ class Config:
     """Seed of all random numbers, 0 to 2^32 - 1."""
 
 
-PRESETS: Mapping[str, Config] = {
+PRESETS_BY = "mode"
+"""Field that has other defaults for each value."""
+
+CLEAN: Mapping[str, Config] = {
     "smoke": replace(
         Config(),
         data="dead-leaves-mixed",
@@ -88,25 +104,40 @@ PRESETS: Mapping[str, Config] = {
         resamples=100,
     ),
     "quick": Config(),
-    # Paper: Adam with moments that are forgotten at each epoch; here AdamW.
     "paper": replace(
         Config(),
         images=94_500,
         programs=None,
         size=64,
         model="resnet18_cifar",
-        head=False,
         epochs=20,
-        batch=64,
-        rate=1e-3,
-        weight_decay=0.0,
+        batch=512,
         looks=12,
         transfer_images=10_000,
         n_seeds=3,
         resamples=1_000,
     ),
 }
-"""Defaults by preset; paper has the sizes of the authors' code."""
+
+# Views keep this project's colours; those of the released code change them always.
+RELEASED: Mapping[str, Any] = {
+    "head": False,
+    "batch": 64,
+    "optimiser": "released",
+    "rate": 1e-3,
+    "weight_decay": 0.0,
+    "stimuli_size": 32,
+}
+"""What the authors' code has otherwise."""
+
+PRESETS: Mapping[str, Mapping[str, Config]] = {
+    "clean": CLEAN,
+    "released": {
+        preset: replace(config, mode="released", **RELEASED)
+        for preset, config in CLEAN.items()
+    },
+}
+"""Defaults by mode and preset; paper has the sizes of the authors' code."""
 
 
 def check_values(config: Config) -> None:
@@ -133,4 +164,7 @@ def check_values(config: Config) -> None:
         raise UsageError(
             f"--model {config.model}: mae_32 and mae_base go with --supervision mae"
         )
+    if config.stimuli_size is not None:
+        at_least(config, stimuli_size=16)
+        at_most(config, stimuli_size=256)
     check_seed(config)

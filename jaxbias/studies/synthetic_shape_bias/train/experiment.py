@@ -13,19 +13,22 @@ are, and how much they move with colour and mirroring.
     python -m experiments.synthetic_shape_bias train --data cifar10:DIR --cue-conflict DIR
 
 quick, a network of four layers on 4,096 images of 32 pixels, takes some minutes on two
-cores; paper has the sizes of the authors' code and wants a GPU.
+cores; paper has the sizes of the authors' code and wants a GPU. --mode released trains as
+their code does: Adam of one rate whose moments are forgotten with every epoch, batches of
+64, no projection, stimuli of 32 pixels.
 """
 
 from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.synthetic_shape_bias.train.config import (
     PRESETS,
+    PRESETS_BY,
     Config,
     check_values,
 )
 from jaxbias.terminal import Reporter
 
-__all__ = ["PRESETS", "Config", "check", "check_values", "run", "show"]
+__all__ = ["PRESETS", "PRESETS_BY", "Config", "check", "check_values", "run", "show"]
 
 OWN = 512
 """Training images whose distances are taken."""

@@ -61,15 +61,16 @@ def steps_of(total: int, count: int) -> tuple[int, ...]:
 
 
 def shown(config: Config) -> list[Set]:
-    """The stimuli, at the size of the training images."""
+    """The stimuli, at the size of the training images unless another is asked for."""
+    size = config.stimuli_size or config.size
     asked = Asked(
         cue_conflict=config.cue_conflict,
         drawn=("solid", "textured"),
-        size=max(64, config.size),
+        size=max(64, size),
         instances=INSTANCES,
         seed=config.seed,
     )
-    return [_at(one, config.size) for one in stimuli.sets(asked, agreeing=AGREEING)]
+    return [_at(one, size) for one in stimuli.sets(asked, agreeing=AGREEING)]
 
 
 def _at(one: Set, size: int) -> Set:

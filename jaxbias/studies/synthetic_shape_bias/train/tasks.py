@@ -13,7 +13,11 @@ from jaxtyping import Array
 from jaxbias.data import views
 from jaxbias.models import catalogue, mae
 from jaxbias.models.contrastive import NETWORK, Matched
-from jaxbias.studies.synthetic_shape_bias.train.config import Config, Supervision
+from jaxbias.studies.synthetic_shape_bias.train.config import (
+    Config,
+    Smoothing,
+    Supervision,
+)
 from jaxbias.studies.synthetic_shape_bias.train.images import Sets
 from jaxbias.training import build, contrastive, steps
 from jaxbias.training.feeds import PROGRAMS
@@ -31,14 +35,16 @@ WITHIN = ("simclr", "supcon", "parameters")
 
 
 def recipe_of(config: Config) -> Recipe:
-    """AdamW, with a warm-up of a tenth of the training and a cosine after it."""
+    """AdamW, with a warm-up of a tenth of the training and a cosine after it; or Adam."""
+    released = config.optimiser == "released"
     return Recipe(
         model=config.model,
         epochs=float(config.epochs),
         batch=config.batch,
         optimiser="adamw",
         rate=config.rate,
-        schedule="cosine",
+        schedule="constant" if released else "cosine",
+        forget=released,
         rise=0.1,
         weight_decay=config.weight_decay,
         augment=("resized-crop", "flip"),
@@ -64,6 +70,7 @@ class Aim:
     temperature: float
     crop_area: tuple[float, float]
     jitter: float
+    smoothing: Smoothing
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -77,7 +84,12 @@ def _task(aim: Aim, recipe: Recipe, **options: Any) -> Task:
     objective = contrast if aim.supervision == "simclr" else supervised_contrast
     return contrastive.task(
         recipe,
-        pair=partial(views.pair, area=aim.crop_area, strength=aim.jitter),
+        pair=partial(
+            views.pair,
+            area=aim.crop_area,
+            strength=aim.jitter,
+            smoothing=aim.smoothing,
+        ),
         objective=objective(aim.temperature),
         width=128 if aim.head else None,
         **options,
