@@ -55,6 +55,26 @@ def test_the_first_leaf_that_covers_a_pixel_is_seen(size):
     assert (first == 299).any() and len(np.unique(seen)) > 40
 
 
+def test_leaves_are_seen_through_each_other():
+    config = Config(size=20, most=300, front=20, opacity=0.5)
+    assert config.layers == 8
+    found = dead_leaves.outlines(uniform(300), config)
+    inside = covers(found, config)
+    seen = dead_leaves.first_leaf(found, config)
+    second = np.asarray(dead_leaves.first_leaf(found, config, seen))
+    behind = inside & (np.arange(300)[:, None, None] > np.asarray(seen)[None])
+    expected = np.where(behind.any(0), behind.argmax(0), 299)
+    assert (second != expected).mean() < 1e-2
+    # The same leaves at either opacity: mixtures of colours are less various.
+    key = jax.random.key(0)
+    code = dead_leaves.code(jax.random.clone(key), config)
+    clear = np.asarray(dead_leaves.draw(jax.random.clone(key), code, config))
+    solid = dead_leaves.draw(key, code, Config(size=20, most=300, front=20))
+    assert clear.min() >= 0 and clear.max() <= 1
+    assert len(np.unique(clear[..., 0])) > 1.5 * len(np.unique(solid[..., 0]))
+    assert 0.5 < np.corrcoef(clear.ravel(), np.asarray(solid).ravel())[0, 1] < 0.99
+
+
 def test_one_leaf_alone_is_drawn_whole():
     """Large tiles of few pixels: no leaf is missed at the border of one."""
     config = Config(size=20, most=2, front=1)

@@ -94,6 +94,19 @@ def test_a_generator_as_it_is_typed():
     assert named("fractal@colour=time", 32).config.colour == "time"
 
 
+def test_images_are_mixed_with_white_noise(key):
+    plain, half = (named(f"perlin@white={share}", 32) for share in (0, 0.5))
+    white = named("perlin@white=1,cells=4", 32)
+    assert plain == generator("perlin", 32)
+    code = plain.code(jax.random.clone(key))
+    own, noise = jax.random.split(jax.random.clone(key))
+    flat = white.draw(jax.random.clone(key), code)
+    np.testing.assert_allclose(
+        half.draw(key, code), (plain.draw(own, code) + flat) / 2, atol=1e-6
+    )
+    np.testing.assert_array_equal(flat.ravel(), jax.random.uniform(noise, (flat.size,)))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -113,3 +126,7 @@ def test_what_cannot_be_read_is_refused(text, message):
 def test_values_that_a_generator_does_not_allow_are_refused():
     with pytest.raises(ValueError, match="a sigma above 0"):
         named("dead-leaves-mixed@sigma=-1", 32)
+    with pytest.raises(ValueError, match="opacity 0: above 0"):
+        named("dead-leaves-mixed@opacity=0", 32)
+    with pytest.raises(ValueError, match="white 2: 0 to 1"):
+        named("perlin@white=2", 32)

@@ -127,11 +127,17 @@ class Generator:
         name: Of `GENERATORS`.
         module: Has code, draw and parameters.
         config: What they are called with.
+        white: Share of white noise in every image, 0 to 1.
     """
 
     name: str
     module: ModuleType
     config: Any
+    white: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.white <= 1:
+            raise ValueError(f"white {self.white:g}: 0 to 1")
 
     def code(self, key: RandomKey) -> Code:
         """Draw a program."""
@@ -139,7 +145,12 @@ class Generator:
 
     def draw(self, key: RandomKey, code: Code) -> Image:
         """Draw an image of a program, float32 in [0, 1]."""
-        return self.module.draw(key, code, self.config)
+        if not self.white:
+            return self.module.draw(key, code, self.config)
+        own, noise = jax.random.split(key)
+        image = self.module.draw(own, code, self.config)
+        flat = jax.random.uniform(noise, (image.size,))
+        return (1 - self.white) * image + self.white * flat.reshape(image.shape)
 
     def sample(self, key: RandomKey) -> Image:
         """Draw an image of a program of its own."""
@@ -151,12 +162,13 @@ class Generator:
         return self.module.parameters(code, self.config)
 
 
-def generator(name: str, size: int, **changes: Any) -> Generator:
+def generator(name: str, size: int, *, white: float = 0.0, **changes: Any) -> Generator:
     """A generator of the list.
 
     Args:
         name: Of `GENERATORS`.
         size: Side of the images, in pixels.
+        white: Share of white noise in every image, 0 to 1.
         changes: Fields of its configuration that are others than published.
 
     Raises:
@@ -168,7 +180,7 @@ def generator(name: str, size: int, **changes: Any) -> Generator:
         raise UnknownGeneratorError(f"no generator {name!r}: one of {known}")
     found = GENERATORS[name]
     config = found.module.Config(size=size, **(dict(found.options) | changes))
-    return Generator(name, found.module, config)
+    return Generator(name, found.module, config, white)
 
 
 def named(text: str, size: int) -> Generator:
@@ -176,7 +188,8 @@ def named(text: str, size: int) -> Generator:
 
     Fields are those of its configuration; a pair, the least and the greatest value of a
     law, is LOW~HIGH, or one number for both: spectrum@exponent=2, or
-    dead-leaves-mixed@sigma=1.5,radii=0.1~1.
+    dead-leaves-mixed@sigma=1.5,radii=0.1~1. Every generator has a field `white` beside
+    them, the share of white noise that images are mixed with.
 
     Raises:
         UnknownGeneratorError: If there is no such generator or field, or a value cannot
@@ -186,7 +199,7 @@ def named(text: str, size: int) -> Generator:
     name, _, given = text.partition("@")
     if not given:
         return generator(text, size)
-    kinds = get_type_hints(generator(name, size).module.Config)
+    kinds = get_type_hints(generator(name, size).module.Config) | {"white": float}
     changes = {}
     for part in given.split(","):
         field, _, value = part.partition("=")

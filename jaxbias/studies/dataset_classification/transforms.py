@@ -46,7 +46,7 @@ PRESETS: Mapping[str, Config] = {
         batch=50,
         model="cnn4_narrow",
     ),
-    "quick": Config(samples_seen=30_000, model="cnn4_narrow"),
+    "quick": Config(samples_seen=25_000, model="cnn4_narrow"),
     "paper": replace(Config(), **PAPER),  # type: ignore[arg-type]
 }
 """Defaults by preset; "paper" is the published scale."""

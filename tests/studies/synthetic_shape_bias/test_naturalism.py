@@ -24,6 +24,8 @@ TINY = Config(
     data=("coloured-noise", "fractal"),
     exponents=(0.0, 2.0),
     sigmas=(),
+    opacities=(),
+    whites=(),
     programs=4,
     model="cnn_tiny",
     images=32,
@@ -38,9 +40,12 @@ TINY = Config(
 
 def test_every_set_is_trained_once():
     config = replace(TINY, data=("spectrum", "spectrum@exponent=2"), sigmas=(1.0, 2.5))
+    config = replace(config, opacities=(0.5,), whites=(0.0, 0.3))
     assert [case.config.data for case in trainings(config)] == [
         *("spectrum", "spectrum@exponent=2", "spectrum@exponent=0"),
         *("dead-leaves-mixed@sigma=1", "dead-leaves-mixed@sigma=2.5"),
+        "dead-leaves-mixed@opacity=0.5",
+        *("stylegan-oriented@white=0", "stylegan-oriented@white=0.3"),
     ]
 
 
@@ -90,7 +95,7 @@ def test_verdicts_follow_the_readings():
     )
     assert found["published-order"] == found["above-untrained"] == "reproduced"
     assert found["spectrum"] == found["distance"] == "reproduced"
-    assert found["sizes"] == "not judged"
+    assert {found[n] for n in ("sizes", "occlusion", "white-noise")} == {"not judged"}
     other = judged(lambda name: 0.6 - PUBLISHED.get(name, 0) / 100, lambda name: 0.5)
     assert other["published-order"] == other["spectrum"] == "not reproduced"
     assert other["above-untrained"] == "not reproduced"
@@ -108,6 +113,8 @@ def test_verdicts_follow_the_readings():
         ({"data": ("folder:x",)}, "--data: images that are made"),
         ({"exponents": (-1.0,)}, "--exponents: must be >= 0"),
         ({"sigmas": (0.0,)}, "--sigmas: must be >= 0.1"),
+        ({"opacities": (0.0,)}, "--opacities: must be >= 0.05"),
+        ({"whites": (1.5,)}, "--whites: must be at most 1"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(changes, message):

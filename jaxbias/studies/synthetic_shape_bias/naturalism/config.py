@@ -34,6 +34,7 @@ PUBLISHED: Mapping[str, float] = {
 """Transfer to ImageNet-100, %, of networks trained on each (untrained: 21.5)."""
 
 EXPONENT, SIGMA = "spectrum@exponent=", "dead-leaves-mixed@sigma="
+OPACITY, WHITE = "dead-leaves-mixed@opacity=", "stylegan-oriented@white="
 """Sets that a number is put after."""
 
 
@@ -49,6 +50,10 @@ class Config(Common):
     like photographs at 1."""
     sigmas: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0)
     """Of dead leaves, whose radii have this density's exponent: photographs are near 3."""
+    opacities: tuple[float, ...] = (0.25, 0.5, 1.0)
+    """Of dead leaves: things in photographs hide what is behind them, as at 1."""
+    whites: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    """Shares of white noise that images of stylegan-oriented are mixed with."""
     programs: int = 64
     """That share the images of every set out between them."""
     supervision: Supervision = "simclr"
@@ -63,6 +68,8 @@ PRESETS: Mapping[str, Config] = {
         data=("spectrum", "dead-leaves-squares", "fractal"),
         exponents=(0.0, 2.0),
         sigmas=(),
+        opacities=(),
+        whites=(),
         programs=8,
         images=128,
         epochs=2,
@@ -94,6 +101,8 @@ def trainings(config: Config) -> list[Case]:
         *config.data,
         *(f"{EXPONENT}{value:g}" for value in config.exponents),
         *(f"{SIGMA}{value:g}" for value in config.sigmas),
+        *(f"{OPACITY}{value:g}" for value in config.opacities),
+        *(f"{WHITE}{value:g}" for value in config.whites),
     )
     return [
         Case(
@@ -114,8 +123,8 @@ def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
     one_or_more(config, "data")
-    at_least(config, exponents=0, sigmas=0.1, programs=1)
-    at_most(config, exponents=10, sigmas=20, programs=100_000)
+    at_least(config, exponents=0, sigmas=0.1, opacities=0.05, whites=0, programs=1)
+    at_most(config, exponents=10, sigmas=20, opacities=1, whites=1, programs=100_000)
     if any(":" in name for name in config.data):
         raise UsageError("--data: images that are made; see train for others")
     for case in trainings(config):

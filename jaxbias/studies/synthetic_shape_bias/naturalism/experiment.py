@@ -4,11 +4,12 @@ Made images can have the spectrum of photographs, their colours, the marginals o
 wavelets, things that hide each other, sizes of things in the right proportions. A network
 learns from each of such sets, of as many programs and images, and is asked for shape bias
 and for transfer. Transfer is held against what is published for the same sets; shape bias
-against what alone was changed: the exponent of a spectrum, the law of sizes.
+against what alone was changed: the exponent of a spectrum, the law of sizes, the opacity of
+what hides other things, the share of white noise.
 
     python -m experiments.synthetic_shape_bias naturalism --transfer cifar10:DIR
 
-quick trains 22 small networks, in some ten minutes on two cores. How natural is told by the
+quick trains 29 small networks, in some ten minutes on two cores. How natural is told by the
 distance to the transfer images: give photographs, as drawn shapes say nothing of nature.
 """
 

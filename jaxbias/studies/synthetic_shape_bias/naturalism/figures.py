@@ -13,8 +13,10 @@ from jaxbias.studies.synthetic_shape_bias.cases import WORDS, Reading, ends, kin
 from jaxbias.studies.synthetic_shape_bias.drawing import collage, colours_of
 from jaxbias.studies.synthetic_shape_bias.naturalism.config import (
     EXPONENT,
+    OPACITY,
     PUBLISHED,
     SIGMA,
+    WHITE,
 )
 from jaxbias.studies.synthetic_shape_bias.naturalism.published import (
     Evidence,
@@ -22,7 +24,12 @@ from jaxbias.studies.synthetic_shape_bias.naturalism.published import (
     means,
 )
 
-AXES = {EXPONENT: "exponent of the spectrum", SIGMA: "sigma of the leaves' sizes"}
+AXES = {
+    EXPONENT: "exponent of the spectrum",
+    SIGMA: "sigma of the leaves' sizes",
+    OPACITY: "opacity of the leaves",
+    WHITE: "share of white noise",
+}
 
 
 def draw(found: Reading, evidence: Evidence, directory: RunDirectory) -> None:
@@ -74,7 +81,7 @@ def settings(evidence: Evidence) -> Figure:
     colours = colours_of(stimuli)
     fig, axes = plt.subplots(
         *(2, len(stems)),
-        figsize=(3.6 * len(stems) + 1.8, 5.4),
+        figsize=(2.9 * len(stems) + 1.8, 5.4),
         squeeze=False,
         sharex="col",
         layout="constrained",

@@ -21,8 +21,10 @@ from jaxbias.studies.synthetic_shape_bias.cases import biases, chosen, ends, kin
 from jaxbias.studies.synthetic_shape_bias.claims import ABSTRACT, EACH, LEVEL
 from jaxbias.studies.synthetic_shape_bias.naturalism.config import (
     EXPONENT,
+    OPACITY,
     PUBLISHED,
     SIGMA,
+    WHITE,
     Config,
 )
 from jaxbias.sweeps import Columns
@@ -181,6 +183,24 @@ ENTRIES: tuple[Entry, ...] = (
         tolerance="95 % intervals over source images",
         certainty="read",
         judge=_moves(SIGMA),
+    ),
+    Entry(
+        id="occlusion",
+        source=ABSTRACT,
+        claim="shape bias is entangled with how natural images are: things hide others",
+        expected="of dead leaves that differ in their opacity alone, likewise",
+        tolerance="95 % intervals over source images",
+        certainty="read",
+        judge=_moves(OPACITY),
+    ),
+    Entry(
+        id="white-noise",
+        source=ABSTRACT,
+        claim="shape bias is entangled with how natural images are: white noise in them",
+        expected="of images mixed with more and less of it, likewise",
+        tolerance="95 % intervals over source images",
+        certainty="read",
+        judge=_moves(WHITE),
     ),
     Entry(
         id="distance",
