@@ -14,12 +14,11 @@ from jaxbias.ledger import (
 )
 from jaxbias.studies.synthetic_shape_bias.cases import ends
 from jaxbias.studies.synthetic_shape_bias.dispute import analysis
+from jaxbias.studies.synthetic_shape_bias.train.published import CHANCE, DECODED
 from jaxbias.sweeps import Columns
 
 SHARED = 0.5
 """Share of the variance of ranks that measures of one thing have in common, at least."""
-
-CLASSES = 16
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _decodable(evidence: Evidence) -> Judgement:
             f"{measure.stimuli}: {low.sum()} networks, {decoded.min():.0%} to "
             f"{decoded.max():.0%}"
         )
-        all_above.append(decoded.min() >= 2 / CLASSES)
+        all_above.append(bool(decoded.min() > DECODED * CHANCE))
     if not parts:
         raise MissingError("no network whose neighbours go by texture")
     return held(all(all_above), "; ".join(parts))
@@ -115,9 +114,10 @@ ENTRIES: tuple[Entry, ...] = (
         id="decodable",
         source="Hermann et al. 2020: 66 % and 78 % from networks that go by texture",
         claim="shape can be read from features of networks whose shape bias is low",
-        expected="a linear classifier finds it twice as often as chance in every network "
-        "whose neighbours go by texture",
-        tolerance="twice was chosen before any run; images of sources that were not seen",
+        expected="a linear classifier finds it three times as often as chance in every "
+        "network whose neighbours go by texture",
+        tolerance="three times, as for single trainings; images of sources that were not "
+        "seen",
         certainty="read",
         judge=where_possible(_decodable),
     ),

@@ -15,6 +15,12 @@ from jaxbias.studies.synthetic_shape_bias.train.config import Config
 
 Evidence = tuple[Config, dict[str, np.ndarray]]
 
+CHANCE = 1 / 16
+"""Of naming a shape or a texture."""
+
+DECODED = 3
+"""Times chance from which a cue is taken for decodable."""
+
 MOVED = 0.05
 """Change of a shape bias that is taken for one."""
 
@@ -52,7 +58,9 @@ def _decodable(evidence: Evidence) -> Judgement:
     )
     if not bias < 0.5:
         raise MissingError(f"the shape bias is not low: {bias:.2f} on textures")
-    return held(shape > 3 / 16, f"{shape:.1%} decoded, chance 6.2 %; bias {bias:.2f}")
+    return held(
+        shape > DECODED * CHANCE, f"{shape:.1%} decoded, chance 6.2 %; bias {bias:.2f}"
+    )
 
 
 ENTRIES: tuple[Entry, ...] = (
