@@ -66,7 +66,9 @@ def convolution(
     )
 
 
-def batch_norm(train: bool, dtype: Any, name: str) -> nn.BatchNorm:
+def batch_norm(
+    train: bool, dtype: Any, name: str, *, init: Callable = nn.initializers.ones
+) -> nn.BatchNorm:
     """Batch normalisation as in PyTorch, but for the running variance.
 
     PyTorch's running variance is the unbiased one, Flax's is not: they differ by n/(n-1).
@@ -75,6 +77,7 @@ def batch_norm(train: bool, dtype: Any, name: str) -> nn.BatchNorm:
         use_running_average=not train,
         momentum=BATCH_NORM_MOMENTUM,
         epsilon=BATCH_NORM_EPSILON,
+        scale_init=init,
         dtype=dtype,
         name=name,
     )

@@ -116,22 +116,6 @@ class Drawn:
             left = min(batch, self.count - first)
             yield np.asarray(pixels)[:left], np.asarray(labels)[:left]
 
-    def kept(self, batch: int = 256) -> "Prepared":
-        """The same images, made once and kept.
-
-        Args:
-            batch: Images that are made at once.
-
-        Raises:
-            ValueError: If they have no end.
-        """
-        if self.endless:
-            raise ValueError("images without end cannot be kept")
-        found = list(self.batches(min(batch, self.count)))
-        pixels, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        images = ImageSet(pixels, labels.astype(np.int64), self.classes, "made here")
-        return Prepared(images, images, self.size, Skipped(images))
-
     def sample(self, count: int) -> np.ndarray:
         """Pixels of some images of the first epoch, spread over it."""
         chosen = evenly(self.count, count).astype(np.int32)

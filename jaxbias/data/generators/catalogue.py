@@ -6,6 +6,7 @@ i mod K, and follows from the set's seed and i alone, on any device and in any o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -110,6 +111,9 @@ GENERATORS: Mapping[str, Known] = {
 }
 """What can be drawn, by the name that the command line takes."""
 
+
+KEPT_AT_ONCE = 64
+"""Images that are made at once to be kept."""
 
 NOT_TYPED = ("size", "kind")
 """Fields that are given elsewhere: by an option, and by the generator's name."""
@@ -288,8 +292,54 @@ def images(
     return _each(one, index), index % count
 
 
-def _each(function: Callable[[Array], Any], index: Index) -> Any:
+def kept(
+    made: Generator,
+    seed: Seed,
+    index: Integer[np.ndarray, " image"],
+    table: Code | None,
+) -> tuple[UInt8[np.ndarray, "image size size 3"], Integer[np.ndarray, " image"]]:
+    """The images of `images`, made once and kept; those of wmm models but for rounding.
+
+    Codes of a batch are taken from the table before: sets of all numbers of programs then
+    share what is compiled.
+
+    Args:
+        made: The generator.
+        seed: Of the set.
+        index: Numbers of the images.
+        table: The set's programs; None gives every image one of its own.
+    """
+    count = 1 if table is None else jax.tree.leaves(table)[0].shape[0]
+    found = []
+    for first in range(0, len(index), KEPT_AT_ONCE):
+        # Filled up, so that one program serves all.
+        own = np.resize(index[first : first + KEPT_AT_ONCE], KEPT_AT_ONCE)
+        own = own.astype(np.int32)
+        codes = None
+        if table is not None:
+            codes = jax.tree.map(lambda leaf, own=own: leaf[own % count], table)
+        pixels = _kept(made, np.uint32(seed), own, codes)
+        found.append(np.asarray(pixels)[: len(index) - first])
+    return np.concatenate(found), index % count
+
+
+@partial(jax.jit, static_argnums=0)
+def _kept(made: Generator, seed: Seed, index: Index, codes: Code | None) -> Array:
+    stem = rng.stream(jax.random.key(seed), "images")
+
+    def one(given: tuple[Array, Code | None]) -> Array:
+        key = jax.random.fold_in(jax.random.clone(stem), given[0])
+        if given[1] is None:
+            image = made.sample(key)
+        else:
+            image = made.draw(key, given[1])
+        return jnp.round(255 * image).astype(jnp.uint8)
+
+    return _each(one, (index, codes))
+
+
+def _each(function: Callable[[Any], Any], given: Any) -> Any:
     """One after the other on a CPU, where arrays then stay in cache; else all at once."""
     if jax.default_backend() == "cpu":
-        return lax.map(function, index)
-    return jax.vmap(function)(index)
+        return lax.map(function, given)
+    return jax.vmap(function)(given)

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxbias.data import sources
-from jaxbias.data.archives import SourceError
+from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.generators import catalogue
+from jaxbias.data.pipelines import Skipped
 from jaxbias.files import UsageError
 from jaxbias.studies.synthetic_shape_bias.train.config import Config
 from jaxbias.training import sets
@@ -68,31 +69,36 @@ def _made(config: Config) -> Sets:
     if config.programs is not None:
         count = config.programs
         table = jax.jit(lambda: catalogue.codes(made, seed, count))()
-    drawn = Drawn(
-        draw=partial(_draw, made, config.seed),
-        data=table,
-        count=config.images,
-        classes=tuple(f"{number}" for number in range(config.programs or 1)),
-        size=config.size,
-        endless=config.endless,
-    )
-    scored = Drawn(
-        draw=partial(_draw, made, config.seed, first=BEYOND),
-        data=table,
-        count=min(SCORED, config.images),
-        classes=drawn.classes,
-        size=config.size,
-    )
+    classes = tuple(f"{number}" for number in range(config.programs or 1))
+
+    def kept(first: int, count: int) -> Prepared:
+        index = first + np.arange(count)
+        pixels, labels = catalogue.kept(made, seed, index, table)
+        images = ImageSet(pixels, labels.astype(np.int64), classes, "made here")
+        return Prepared(images, images, config.size, Skipped(images))
+
+    if config.endless:
+        training = Drawn(
+            draw=partial(_draw, made, config.seed),
+            data=table,
+            count=config.images,
+            classes=classes,
+            size=config.size,
+            endless=True,
+        )
+    else:
+        training = kept(0, config.images)
+    scored = kept(BEYOND, min(SCORED, config.images))
     described = None
     if table is not None:
         described = _standard(jax.jit(jax.vmap(made.parameters))(table))
-    return Sets(drawn if config.endless else drawn.kept(), scored.kept(), described)
+    return Sets(training, scored, described)
 
 
 def _draw(
-    made: catalogue.Generator, seed: int, table: catalogue.Code, index, first: int = 0
+    made: catalogue.Generator, seed: int, table: catalogue.Code, index
 ) -> tuple[Array, Array]:
-    pixels, labels = catalogue.images(made, np.uint32(seed), index + first, table)
+    pixels, labels = catalogue.images(made, np.uint32(seed), index, table)
     return pixels, labels.astype(jnp.int32)
 
 
