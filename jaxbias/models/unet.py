@@ -19,7 +19,9 @@ from jaxtyping import Array, Float
 from jaxbias.models.layers import Features, Images, convolution
 
 Times = Float[Array, " image"]
-Given = Float[Array, "image number"]
+Known = Float[Array, "image known"]
+Classes = Float[Array, "image class"]
+Augmented = Float[Array, "image change"]
 
 EPSILON = 1e-6
 """Of group norms."""
@@ -41,7 +43,7 @@ NEARLY_NOTHING, WEAK = _scaled(1e-5), _scaled(math.sqrt(0.2))
 """Initialisations of what ends a branch, and of queries, keys and values."""
 
 
-def group_norm(x: Features, dtype: Any, name: str) -> nn.GroupNorm:
+def group_norm(x: Images, dtype: Any, name: str) -> nn.GroupNorm:
     """Groups of four features or more, at most 32."""
     groups = min(32, x.shape[-1] // 4)
     return nn.GroupNorm(num_groups=groups, epsilon=EPSILON, dtype=dtype, name=name)
@@ -55,17 +57,17 @@ def waves(times: Times, width: int) -> Float[Array, "image {width}"]:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1)
 
 
-def halved(x: Features) -> Features:
+def halved(x: Images) -> Features:
     """Means of two by two pixels."""
     return nn.avg_pool(x, (2, 2), strides=(2, 2))
 
 
-def doubled(x: Features) -> Features:
+def doubled(x: Images) -> Features:
     """Every pixel twice along each side."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
-def _same(x: Features) -> Features:
+def _same(x: Images) -> Images:
     return x
 
 
@@ -82,12 +84,12 @@ class Block(nn.Module):
 
     features: int
     attends: bool = False
-    resample: Callable[[Features], Features] = _same
+    resample: Callable[[Images], Features] = _same
     dropout: float = 0.0
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Features, embedding: Given, train: bool) -> Features:
+    def __call__(self, x: Images, embedding: Known, train: bool) -> Features:
         """Features after the block.
 
         Args:
@@ -155,8 +157,8 @@ class UNet(nn.Module):
         self,
         images: Images,
         times: Times,
-        classes: Given | None = None,
-        augmented: Given | None = None,
+        classes: Classes | None = None,
+        augmented: Augmented | None = None,
         train: bool = False,
     ) -> Images:
         """Images of as many channels, float32.
@@ -210,8 +212,8 @@ class UNet(nn.Module):
         return x.astype(jnp.float32)
 
     def _known(
-        self, times: Times, classes: Given | None, augmented: Given | None
-    ) -> Given:
+        self, times: Times, classes: Classes | None, augmented: Augmented | None
+    ) -> Known:
         """Numbers that tell time, class and augmentation."""
 
         def dense(features: int, name: str, bias: bool = True) -> nn.Dense:
