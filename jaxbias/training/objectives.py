@@ -34,10 +34,12 @@ class Objective:
         score: A pure function; training minimises the mean of its losses.
         draws: Whether the network draws at evaluation as in training. It is then called
             with `keys`, one for each image, that follow from the image's number alone.
+        conditional: Whether the network is told the targets: it is called with `targets`.
     """
 
     score: Score
     draws: bool = False
+    conditional: bool = False
 
 
 def classify(
@@ -57,6 +59,18 @@ def reconstruct(
     """The squared error of a masked autoencoder; nothing is right or wrong."""
     del targets
     losses = mae.losses(prediction, found["targets"], found["mask"])
+    return losses, jnp.full_like(losses, jnp.nan)
+
+
+def denoise(
+    found: Float[Array, "image height width channel"],
+    known: Mapping[str, Array],
+    targets: Targets,
+) -> tuple[Losses, Right]:
+    """The weighted squared error of a denoiser, summed over pixels; see `Denoiser`."""
+    del targets
+    errors = jnp.sum((found - known["clean"]) ** 2, axis=(1, 2, 3))
+    losses = known["weight"] * errors
     return losses, jnp.full_like(losses, jnp.nan)
 
 
@@ -144,3 +158,4 @@ def _of_images(values: Float[Array, " one"]) -> Float[Array, " image"]:
 
 CLASSIFICATION = Objective(score=classify)
 RECONSTRUCTION = Objective(score=reconstruct, draws=True)
+DENOISING = Objective(score=denoise, draws=True, conditional=True)

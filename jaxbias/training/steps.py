@@ -220,9 +220,15 @@ def _loss(
         train=True,
         rngs={"dropout": key},
         mutable=["batch_stats"],
+        **_told(task, targets),
     )
     losses, right = task.objective.score(output, found, targets)
     return jnp.mean(losses), (updated.get("batch_stats", batch_stats), right)
+
+
+def _told(task: Task, targets: Targets) -> dict[str, Array]:
+    """What a network is called with beside images."""
+    return {"targets": targets} if task.objective.conditional else {}
 
 
 def _predicted(task: Task, batch_stats: Any, params: Params, images: Images) -> Array:
@@ -453,7 +459,11 @@ def logits(
 
 
 def outputs(
-    task: Task, state: TrainState, images: Images, keys: Keys | None = None
+    task: Task,
+    state: TrainState,
+    images: Images,
+    keys: Keys | None = None,
+    targets: Targets | None = None,
 ) -> tuple[Array, Any]:
     """What the network makes of images from `shown`: logits and named intermediates.
 
@@ -462,10 +472,13 @@ def outputs(
         state: The weights; their moving average, where one is kept.
         images: As the network gets them.
         keys: One for each image, of what the network draws; None lets it draw nothing.
+        targets: Of the images, for a network that is told; None tells nothing.
     """
     params: Any = state.params if state.ema is None else state.ema
     variables = {"params": params, "batch_stats": state.batch_stats}
     drawn: dict[str, Any] = {} if keys is None else {"keys": keys}
+    if targets is not None:
+        drawn |= _told(task, targets)
     return task.model.apply(variables, images, **drawn)
 
 
@@ -492,4 +505,5 @@ def scored(
     keys = None
     if task.objective.draws:
         keys = keys_of(jax.random.key(NETWORK_SEED), index)
-    return task.objective.score(*outputs(task, state, images, keys), targets)
+    found = outputs(task, state, images, keys, targets)
+    return task.objective.score(*found, targets)
