@@ -226,7 +226,7 @@ def _loss(
     return jnp.mean(losses), (updated.get("batch_stats", batch_stats), right)
 
 
-def _told(task: Task, targets: Targets) -> dict[str, Array]:
+def _told(task: Task, targets: Targets) -> dict[str, Any]:
     """What a network is called with beside images."""
     return {"targets": targets} if task.objective.conditional else {}
 

@@ -38,14 +38,10 @@ def test_noise_follows_from_keys_and_is_taken_off_as_preconditioned(images, key)
     classes = jnp.asarray(np.eye(3, dtype=np.float32)[np.arange(64) % 3])
     first, second = jax.random.split(key)
     variables = model.init(first, images)
-    keys = jax.random.split(jax.random.clone(second), 64)
-    found, known = model.apply(variables, images, keys=keys, targets=classes)
-    again, _ = model.apply(
-        variables,
-        images[:8],
-        keys=jax.random.split(second, 64)[:8],
-        targets=classes[:8],
-    )
+    keys = jax.random.split(second, 64)
+    same = lambda count: jax.random.clone(keys)[:count]  # noqa: E731
+    found, known = model.apply(variables, images, keys=same(64), targets=classes)
+    again, _ = model.apply(variables, images[:8], keys=same(8), targets=classes[:8])
     np.testing.assert_allclose(found[:8], again, atol=1e-5)
     np.testing.assert_array_equal(known["clean"], images)
     # Levels as their weights tell them: near half the median of the law.
