@@ -50,7 +50,7 @@ PRESETS: Mapping[str, Config] = {
         validation_per_source=200,
         autoencoder_samples_seen=1_000,
     ),
-    "quick": Config(samples_seen=24_000, autoencoder_samples_seen=64_000),
+    "quick": Config(samples_seen=18_000, autoencoder_samples_seen=56_000),
     "paper": replace(
         Config(),
         **{**PAPER, "model": "vit_base"},  # type: ignore[arg-type]
