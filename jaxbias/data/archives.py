@@ -217,7 +217,7 @@ def _there(folder: Path, name: str) -> Path:
 
 # NumPy
 
-_KEYS = (("images", "labels"), ("image", "label"), ("arr_0", "arr_1"))
+KEYS = (("images", "labels"), ("image", "label"), ("arr_0", "arr_1"))
 """Names of images and labels in npz files, in the order of looking."""
 
 NAMES = ("class_names", "classes", "dataset_names")
@@ -242,21 +242,34 @@ def from_npz(
         SourceError: If it has pickles in it, other names, or arrays that are no images.
     """
     own = f"{split}_images", f"{split}_labels"
+    images, labels, names = npz_arrays(path, (own, *KEYS))
+    return from_arrays(images, labels, classes=classes or names, where=path)
+
+
+def npz_arrays(
+    path: Path, keys: Sequence[tuple[str, str]] = KEYS
+) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
+    """Images and labels of an npz file as they are, and names of classes if it has them.
+
+    Args:
+        path: The file.
+        keys: Names of images and labels, in the order of looking.
+
+    Raises:
+        SourceError: If it has pickles in it or other names, or is damaged.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             there = [name for name in NAMES if name in archive]
-            if classes is None and there and archive[there[0]].dtype.kind == "U":
+            classes = None
+            if there and archive[there[0]].dtype.kind == "U":
                 classes = [str(name) for name in archive[there[0]].ravel()]
-            for first, second in (own, *_KEYS):
+            for first, second in keys:
                 if first in archive and second in archive:
-                    return from_arrays(
-                        archive[first], archive[second], classes=classes, where=path
-                    )
+                    return archive[first], archive[second], classes
             names = ", ".join(archive.files) or "nothing"
-    except SourceError:
-        raise
     except Exception as error:  # Whatever a damaged or forged file makes NumPy raise.
-        raise SourceError(f"{path}: {_reason(error)}") from error
+        raise SourceError(f"{path}: {reason(error)}") from error
     raise SourceError(f"{path}: holds {names}, not images and labels")
 
 
@@ -270,7 +283,7 @@ def npz_splits(path: Path) -> tuple[str, ...]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             ends = [n for n in archive.files if n.endswith("_images")]
     except Exception as error:
-        raise SourceError(f"{path}: {_reason(error)}") from error
+        raise SourceError(f"{path}: {reason(error)}") from error
     return tuple(name.removesuffix("_images") for name in ends)
 
 
@@ -287,7 +300,7 @@ def from_npy(
         try:
             arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
         except Exception as error:
-            raise SourceError(f"{path}: {_reason(error)}") from error
+            raise SourceError(f"{path}: {reason(error)}") from error
     return from_arrays(*arrays, classes=classes, where=images)
 
 
@@ -341,7 +354,8 @@ def _checked(
     return ImageSet(images, labels.astype(np.int64), tuple(classes), str(where))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]

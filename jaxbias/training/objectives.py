@@ -74,6 +74,24 @@ def denoise(
     return losses, jnp.full_like(losses, jnp.nan)
 
 
+def adversarial(
+    logits: Float[Array, "image three"],
+    found: Mapping[str, Array],
+    targets: Targets,
+) -> tuple[Losses, Right]:
+    """The losses of both adversaries, added; right is how far the discriminator is right.
+
+    Of the generator -log D(made); of the discriminator the mean of -log D(real) and
+    -log(1 - D(made)). See `Adversaries`: each is a loss of one network alone.
+    """
+    del found, targets
+    fooled, real, fake = logits.T
+    of_generator = jax.nn.softplus(-fooled)
+    of_discriminator = (jax.nn.softplus(-real) + jax.nn.softplus(fake)) / 2
+    right = ((real > 0).astype(jnp.float32) + (fake < 0).astype(jnp.float32)) / 2
+    return of_generator + of_discriminator, right
+
+
 def contrast(temperature: float) -> Objective:
     """NT-Xent: tell the other view of an image from all other views (SimCLR, eq. 1).
 
@@ -158,4 +176,5 @@ def _of_images(values: Float[Array, " one"]) -> Float[Array, " image"]:
 
 CLASSIFICATION = Objective(score=classify)
 RECONSTRUCTION = Objective(score=reconstruct, draws=True)
+ADVERSARIAL = Objective(score=adversarial, draws=True, conditional=True)
 DENOISING = Objective(score=denoise, draws=True, conditional=True)

@@ -155,7 +155,7 @@ def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
         archives.read_idx(path)
 
 
-@pytest.mark.parametrize("names", archives._KEYS)
+@pytest.mark.parametrize("names", archives.KEYS)
 def test_npz_of_every_layout(tmp_path, rng, names):
     images = rng.integers(0, 256, (5, 4, 4, 3), np.uint8)
     labels = np.asarray([0, 2, 1, 0, 2])

@@ -71,6 +71,10 @@ class Config:
     between after numbers of steps that are evenly apart in their logarithm."""
     cue_conflict: str = ""
     """Official cue-conflict images, in sixteen folders by shape: shown too, if given."""
+    edges: str = ""
+    """Official edge images, in sixteen folders: found among each other, if given."""
+    silhouettes: str = ""
+    """Official filled silhouettes, likewise."""
     stimuli_size: int | None = None
     """Side of the stimuli in pixels; none: that of the training images. 32 in the authors'
     code, whatever is trained on."""

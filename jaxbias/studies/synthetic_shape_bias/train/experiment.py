@@ -6,8 +6,9 @@ as one, to fill in masked patches, or to tell which program's parameters go with
 Before the first step and at steps evenly apart in their logarithm its frozen features are
 asked: whether cue-conflict images are nearest to images of their shape or of their texture
 (with the interval over source images, beside what the untrained network reads), how well
-either cue can be decoded linearly, how well another set's labels can, how far apart images
-are, and how much they move with colour and mirroring.
+either cue can be decoded linearly, how well another set's labels can, and what of that is
+left when patches are shuffled, how far apart images are, and how much they move with colour
+and mirroring.
 
     python -m experiments.synthetic_shape_bias train --data fractal --supervision simclr
     python -m experiments.synthetic_shape_bias train --data cifar10:DIR --cue-conflict DIR
@@ -53,6 +54,8 @@ def check(config: Config) -> None:
         images.generator(config)
     if config.cue_conflict:
         Stimuli.open(config.cue_conflict)
+    for folder in filter(None, (config.edges, config.silhouettes)):
+        Stimuli.open(folder, conflict=False)
     images.transfer(config)
 
 
@@ -77,6 +80,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
             images.transfer(config),
             found.training.sample(OWN),
             config,
+            single=readouts.of_one_cue(config),
         )
     fitted = following.followed(config, found, look, directory, reporter)
     if not devices.is_writer():
@@ -117,6 +121,7 @@ def show(directory: RunDirectory, reporter: Reporter) -> None:
         "shape decoded": "solid_shape_decoded",
         "texture decoded": "solid_texture_decoded",
         "transfer": "transfer",
+        "shuffled": "jigsaw_quarter",
         "spread": "spread",
     }
     names = {words: name for words, name in names.items() if name in columns}

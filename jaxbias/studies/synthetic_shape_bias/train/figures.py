@@ -13,6 +13,14 @@ from jaxbias.studies.synthetic_shape_bias.train.config import Config
 from jaxbias.studies.synthetic_shape_bias.train.readouts import WORDS, Readouts
 
 COLOURS = {"solid": "#1f4e79", "textured": "#c8702a", "official": "#3a7d44"}
+PATCHED = {"jigsaw_quarter": "--", "jigsaw_eighth": ":"}
+SINGLE = {"edges": "#b5651d", "silhouettes": "#555555"}
+WORDS_OF = {
+    "jigsaw_quarter": "of shuffled patches, 1/4",
+    "jigsaw_eighth": "of shuffled patches, 1/8",
+    "edges": "edges",
+    "silhouettes": "silhouettes",
+}
 ROWS, COLUMNS = 4, 10
 
 
@@ -46,6 +54,12 @@ def curves(columns: dict[str, np.ndarray], config: Config) -> Figure:
             style=":",
         )
     _line(axes[1, 2], columns, "transfer", "0.2", "transfer")
+    for name, style in PATCHED.items():
+        if name in columns:
+            _line(axes[1, 2], columns, name, "0.5", WORDS_OF[name], style=style)
+    for name, colour in SINGLE.items():
+        if name in columns:
+            _line(axes[0, 1], columns, name, colour, WORDS_OF[name])
     for name, colour in (("spread", "#7b3294"), ("colour", "#d7191c")):
         label = {"spread": "two images apart", "colour": "from its grey version"}[name]
         _line(axes[1, 2], columns, name, colour, label)
@@ -64,6 +78,8 @@ def curves(columns: dict[str, np.ndarray], config: Config) -> Figure:
     axes[0, 0].axhline(0.5, color="0.8", lw=1, zorder=0)
     axes[0, 0].legend(frameon=False, fontsize=7)
     axes[1, 2].legend(frameon=False, fontsize=7)
+    if any(name in columns for name in SINGLE):
+        axes[0, 1].legend(frameon=False, fontsize=7)
     fig.suptitle(f"{config.model} on {config.data}, {config.supervision}")
     return fig
 

@@ -1,5 +1,6 @@
 """What a network is trained on, and what its features are asked about."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxbias.data import sources
+from jaxbias import rng
+from jaxbias.data import sources, transforms
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.generators import catalogue
 from jaxbias.data.pipelines import Skipped
@@ -20,6 +22,9 @@ from jaxbias.training.sets import Drawn, Prepared
 
 SCORED = 512
 """Images for the log, at most."""
+
+PATCHES = {"jigsaw_quarter": 4, "jigsaw_eighth": 8}
+"""Patches along a side, as published: of 16 and of 8 pixels in images of 64."""
 
 BEYOND = 2**30
 """Number of the first image that is never trained on."""
@@ -134,12 +139,15 @@ class Transfer:
         labels: Their classes.
         fitted: How many are to fit to.
         classes: How many classes there are.
+        shuffled: Those to test on with their patches in another order, by the name of
+            their size.
     """
 
     images: np.ndarray
     labels: np.ndarray
     fitted: int
     classes: int
+    shuffled: Mapping[str, np.ndarray]
 
 
 def transfer(config: Config) -> Transfer:
@@ -168,9 +176,24 @@ def _labelled(text: str, count: int, size: int) -> Transfer:
     for own in labels:
         if np.bincount(own, minlength=classes).min() < 1 or classes < 2:
             raise UsageError("--transfer: two classes or more, with images of each")
+    whole = np.concatenate([np.asarray(one.images) for one in found])
     return Transfer(
-        np.concatenate([np.asarray(one.images) for one in found]),
+        whole,
         np.concatenate(labels),
         len(labels[0]),
         classes,
+        _shuffled(whole[len(labels[0]) :]),
     )
+
+
+def _shuffled(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Patches of a part of the side in another order, each image's its own."""
+    size, found = images.shape[1], {}
+    for name, part in PATCHES.items():
+        if size % part == 0:
+            key = rng.stream(jax.random.key(0), name)
+            moved = transforms.patch_shuffle(
+                key, jnp.asarray(images, jnp.float32), side=size // part
+            )
+            found[name] = np.asarray(moved).astype(np.uint8)
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxbias import rng
+from jaxbias.data.cue_conflict import Stimuli
 from jaxbias.numerics.bootstrap import interval
 from jaxbias.numerics.image_features import shrunk
 from jaxbias.probes import cues, linear, neighbours
@@ -74,16 +76,51 @@ def shown(config: Config) -> list[Set]:
 
 
 def _at(one: Set, size: int) -> Set:
-    smaller = jax.jit(lambda images: shrunk(images.astype(jnp.float32), size))
-
-    def brought(images: np.ndarray) -> np.ndarray:
-        parts = (smaller(images[i : i + PIECE]) for i in range(0, len(images), PIECE))
-        return np.concatenate([np.round(part).astype(np.uint8) for part in parts])
-
     both = one.agreeing
     if both is not None:
-        both = replace(both, images=brought(both.images))
-    return replace(one, images=brought(one.images), agreeing=both)
+        both = replace(both, images=_brought(both.images, size))
+    return replace(one, images=_brought(one.images, size), agreeing=both)
+
+
+def _brought(images: np.ndarray, size: int) -> np.ndarray:
+    parts = (images[i : i + PIECE] for i in range(0, len(images), PIECE))
+    smaller = (_smaller(jnp.asarray(part), size) for part in parts)
+    return np.concatenate([np.round(part).astype(np.uint8) for part in smaller])
+
+
+@partial(jax.jit, static_argnums=1)
+def _smaller(images: Array, size: int) -> Array:
+    return shrunk(images.astype(jnp.float32), size)
+
+
+@dataclass(frozen=True)
+class OneCue:
+    """Images that have a shape alone.
+
+    Attributes:
+        name: "edges" or "silhouettes".
+        images: uint8, NHWC.
+        labels: Of the shapes.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def of_one_cue(config: Config) -> list[OneCue]:
+    """Official edges and silhouettes, as far as they are given.
+
+    Raises:
+        UsageError: If they cannot be read.
+    """
+    size, found = config.stimuli_size or config.size, []
+    for name in ("edges", "silhouettes"):
+        if folder := getattr(config, name):
+            one = Stimuli.open(folder, conflict=False)
+            labels = neighbours.released_labels(one.shapes)
+            found.append(OneCue(name, _brought(one.images(), size), labels))
+    return found
 
 
 def _digest(features: Features, weights: Any) -> bytes:
@@ -124,6 +161,7 @@ class Readouts:
         config: Of the experiment.
         known: What was read of weights that were met before, by their digest; several
             trainings that start alike can share it.
+        single: Stimuli of a shape alone.
     """
 
     sets: Sequence[Set]
@@ -131,6 +169,7 @@ class Readouts:
     own: np.ndarray
     config: Config
     known: dict[bytes, dict[str, float]] = field(default_factory=dict)
+    single: Sequence[OneCue] = ()
 
     def __post_init__(self) -> None:
         self._features: Features | None = None
@@ -147,8 +186,10 @@ class Readouts:
         texture (`NAME_triplet`), and how such pairs correlate (`NAME_shape_score`,
         `NAME_texture_score`); where images have siblings, the first three without these
         (`NAME_apart_...`), and the shape bias of what is above chance
-        (`NAME_apart_bias`). `transfer`: accuracy of a linear
-        classifier of the labelled images. `spread`: mean cosine distance of two training
+        (`NAME_apart_bias`). `edges` and `silhouettes`: how often the shape of an image of
+        one cue is found. `transfer`: accuracy of a linear classifier of the labelled
+        images; `jigsaw_quarter`, `jigsaw_eighth`: of the same, with patches of a quarter
+        and an eighth of the side shuffled. `spread`: mean cosine distance of two training
         images; `colour`, `mirror`: of one and its grey version or mirror image.
         """
         if self._features is None:
@@ -163,6 +204,10 @@ class Readouts:
                 if one.agreeing is not None:
                     both = self._of(weights, one.agreeing.images)
                     found |= self._decisions(one, values, both)
+            for one in self.single:
+                values = jnp.asarray(self._of(weights, one.images))
+                read = neighbours.neighbour_accuracy(values, jnp.asarray(one.labels))
+                found[one.name] = float(read.mean())
             self.known[digest] = found | self._transferred(weights)
         return self.known[digest] | self._distances(weights)
 
@@ -238,8 +283,14 @@ class Readouts:
             given.classes,
             penalties=(PENALTY,),
         )
-        answers = fitted.logits(values[given.fitted :]).argmax(axis=1)
-        return {"transfer": float(np.mean(answers == given.labels[given.fitted :]))}
+        tested = {"transfer": values[given.fitted :]} | {
+            name: self._of(weights, images) for name, images in given.shuffled.items()
+        }
+        wanted = given.labels[given.fitted :]
+        return {
+            name: float(np.mean(fitted.predict(own) == wanted))
+            for name, own in tested.items()
+        }
 
     def _distances(self, weights) -> dict[str, float]:
         own = self.own
