@@ -129,6 +129,7 @@ def task(
         smoothing=recipe.smoothing,
         accumulate=recipe.accumulate,
         ema_decay=recipe.ema_decay,
+        ema_ramp=recipe.ema_ramp,
         lookahead=_lookahead(recipe, epoch_steps),
         prepare=entry.prepare,
         objective=objective,
@@ -161,9 +162,10 @@ def rate(recipe: Recipe, epoch_steps: int) -> optimisers.Schedule:
             peak, math.ceil(recipe.epochs), rise=recipe.rise
         )
         return optimisers.per_epoch(by_epoch, epoch_steps)
-    if recipe.schedule == "cosine":
+    if recipe.schedule in ("cosine", "warm-up"):
         warmup = min(round(recipe.rise * steps), steps - 1)
-        return optimisers.warmup_cosine(peak, steps, warmup=warmup)
+        end = peak if recipe.schedule == "warm-up" else 0.0
+        return optimisers.warmup_cosine(peak, steps, warmup=warmup, end=end)
     if recipe.schedule == "triangular":
         return optimisers.triangular(peak, steps, rise=recipe.rise, start=0.2, end=0.07)
     return lambda step: jnp.float32(peak)
@@ -215,6 +217,7 @@ def _optimiser(
 def _adamw(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
     return optimisers.adamw(
         rate(recipe, epoch_steps),
+        b1=recipe.beta1,
         b2=recipe.beta2,
         weight_decay=recipe.weight_decay,
         decay_everything=recipe.decay_everything,

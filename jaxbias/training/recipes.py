@@ -11,7 +11,7 @@ from typing import Literal
 
 Optimiser = Literal["sgd", "adamw"]
 RateSchedule = Literal[
-    "one-cycle", "one-cycle-epochs", "cosine", "triangular", "constant"
+    "one-cycle", "one-cycle-epochs", "cosine", "triangular", "warm-up", "constant"
 ]
 Change = Literal[
     "crop",
@@ -48,11 +48,14 @@ class Recipe:
     """Largest learning rate."""
     schedule: RateSchedule = "one-cycle"
     """Of the learning rate. one-cycle: PyTorch's OneCycleLR; one-cycle-epochs: the same,
-    stepped once an epoch; cosine: after a linear warm-up; triangular: airbench's."""
+    stepped once an epoch; cosine: after a linear warm-up; triangular: airbench's; warm-up:
+    linear, and constant after it."""
     rise: float = 0.3
     """Share of the steps (or epochs) in which the rate rises, 0 to 1."""
     momentum: float = 0.9
     """Of SGD."""
+    beta1: float = 0.9
+    """Of AdamW: decay of the average of gradients."""
     beta2: float = 0.999
     """Of AdamW: decay of the average of squared gradients."""
     cycle_momentum: bool = False
@@ -94,6 +97,8 @@ class Recipe:
     """Share of a target that is spread over all classes."""
     ema_decay: float | None = None
     """Of the moving average of the weights, which is then what is scored."""
+    ema_ramp: float | None = None
+    """Let this average's half-life be no longer than this share of the steps taken."""
     normalise: Normalisation = "model"
     """Mean and spread of the channels: the model's own, those of the training set, or
     CLIP's."""

@@ -129,6 +129,8 @@ class Task:
         accumulate: Parts that a batch is cut into, one after the other; the gradient is
             their mean. Batch statistics are those of each part.
         ema_decay: Of the average of the weights; None keeps none.
+        ema_ramp: Its half-life is no longer than this share of the steps taken; None lets
+            it be what the decay says from the first.
         lookahead: Draws the weights and running statistics back to their average; None
             leaves them.
         prepare: Changes fresh weights, given normalised training images; None does not.
@@ -147,6 +149,7 @@ class Task:
     smoothing: float = 0.0
     accumulate: int = 1
     ema_decay: float | None = None
+    ema_ramp: float | None = None
     lookahead: Lookahead | None = None
     prepare: Callable[[Params, Array], Params] | None = None
     objective: Objective = CLASSIFICATION
@@ -295,7 +298,11 @@ def step(
     if task.lookahead is not None:
         fast = params, batch_stats
         (params, batch_stats), slow = task.lookahead.update(state.step + 1, fast, slow)
-    if (decay := task.ema_decay) is not None:
+    if task.ema_decay is not None:
+        decay = jnp.float32(task.ema_decay)
+        if task.ema_ramp is not None:
+            taken = task.ema_ramp * (state.step + 1).astype(jnp.float32)
+            decay = jnp.minimum(decay, 0.5 ** (1 / taken))
         ema = jax.tree.map(lambda o, n: decay * o + (1 - decay) * n, ema, params)
     loss, norm = jnp.mean(losses), optax.tree.norm(gradient)
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)

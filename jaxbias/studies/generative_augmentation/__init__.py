@@ -15,6 +15,10 @@ EXPERIMENTS = {
         "jaxbias.studies.generative_augmentation.variants.experiment",
         "beyond the paper: classes, covariances, classifiers, weights, bad generators",
     ),
+    "generator": (
+        "jaxbias.studies.generative_augmentation.generator.experiment",
+        "train cDCGAN or EDM on small images, and draw images from it",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

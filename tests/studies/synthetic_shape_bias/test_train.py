@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import whole_runs
+from PIL import Image
 
+from jaxbias.data.sixteen_categories import CATEGORIES
 from jaxbias.files import UsageError
 from jaxbias.models import catalogue
 from jaxbias.studies.synthetic_shape_bias.train import (
@@ -103,8 +105,47 @@ def test_features_are_those_of_the_network_alone(supervision):
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    config = replace(TINY, supervision="cross-entropy")
+def edges(tmp_path_factory):
+    """Images of a shape alone: a line, at a height of its category."""
+    root = tmp_path_factory.mktemp("edges")
+    for number, name in enumerate(CATEGORIES):
+        (root / name).mkdir()
+        for copy in (1, 2):
+            image = np.full((32, 32, 3), 255, np.uint8)
+            image[2 * number : 2 * number + 2, copy:] = 0
+            Image.fromarray(image).resize((224, 224)).save(
+                root / name / f"{name}{copy}.png"
+            )
+    return root
+
+
+def test_images_of_one_cue_come_at_the_size_of_the_stimuli(edges):
+    (found,) = readouts.of_one_cue(replace(TINY, edges=str(edges)))
+    assert (found.name, found.images.shape) == ("edges", (32, 16, 16, 3))
+    assert np.bincount(found.labels).tolist() == [2] * 16
+    assert not readouts.of_one_cue(TINY)
+
+
+def test_patches_are_shuffled_in_each_image():
+    found = images.transfer(TINY)
+    whole = found.images[found.fitted :]
+    assert set(found.shuffled) == {"jigsaw_quarter", "jigsaw_eighth"}
+    for name, side in (("jigsaw_quarter", 4), ("jigsaw_eighth", 2)):
+        own = found.shuffled[name]
+        assert own.shape == whole.shape and (own != whole).any(axis=(1, 2, 3)).all()
+
+        def patches(image, side=side):
+            parts = image.reshape(16 // side, side, 16 // side, side, 3)
+            return sorted(
+                part.tobytes() for row in parts.swapaxes(1, 2) for part in row
+            )
+
+        assert patches(own[0]) == patches(whole[0])
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory, edges):
+    config = replace(TINY, supervision="cross-entropy", edges=str(edges))
     patch = pytest.MonkeyPatch()
     patch.setattr(readouts, "INSTANCES", 1)
     yield whole_runs.finished(experiment, config, tmp_path_factory.mktemp("r") / "run")
@@ -117,7 +158,8 @@ def test_a_run_has_a_row_for_each_look(directory):
     for name in ("solid", "textured"):
         assert (rows[f"{name}_low"] <= rows[f"{name}_bias"] + 1e-6).all()
         assert (rows[f"{name}_shape_decoded"] > 0.03).all()
-    assert (rows["transfer"] > 0.05).all()
+    for name in ("transfer", "jigsaw_quarter", "jigsaw_eighth", "edges"):
+        assert ((rows[name] > 0.03) & (rows[name] <= 1)).all()
     assert rows["spread"][0] != rows["spread"][-1]
     assert {row["id"] for row in directory.read_verdicts()} == {
         *("transfers", "training-moves-it", "decodable")
@@ -159,6 +201,8 @@ def test_verdicts_follow_the_numbers():
         ({"batch": 128}, "--batch: 128 for 64 images"),
         ({"looks": 1}, "--looks: must be >= 2"),
         ({"crop_area": (0.5, 0.1)}, "--crop-area"),
+        ({"silhouettes": "/nowhere"}, "/nowhere"),
+        ({"stimuli_size": 8}, "--stimuli-size: must be >= 16"),
         ({"transfer": "folder:nowhere"}, "--transfer: nowhere"),
     ],
 )

@@ -1,0 +1,147 @@
+"""What the generator experiment can be asked: options, presets, limits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from jaxbias.files import UsageError
+from jaxbias.settings import at_least, at_most, check_seed, positive
+
+Kind = Literal["cdcgan", "edm"]
+
+PRESETS_BY = "kind"
+"""Field that has other defaults for each value."""
+
+SIZE = 32
+"""Side of the images in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is trained on what, and what is drawn from it."""
+
+    kind: Kind = "cdcgan"
+    """cdcgan: a generator against a discriminator, both told the class; edm: a denoiser
+    that is followed from noise to an image, told the class."""
+    data: str = "shapes"
+    """Labelled images: cifar10:DIR, folder:DIR and so on, or shapes, which are drawn
+    here."""
+    most_images: int | None = None
+    """Train on no more than this many images, as many of each class as it allows."""
+    width: int = 128
+    """Features: of cdcgan's generator before its last layer, twice those of the
+    discriminator's first; of edm's first layer."""
+    factors: tuple[int, ...] = (2, 2, 2)
+    """Of edm's features at each resolution, the full one first."""
+    blocks: int = 4
+    """Of edm at each resolution."""
+    attended: tuple[int, ...] = (16,)
+    """Sides in pixels at which edm attends over all pixels."""
+    dropout: float = 0.13
+    """Of edm."""
+    epochs: float | int = 200
+    """Times that the images are seen."""
+    batch: int = 64
+    """Images of a step."""
+    rate: float = 2e-4
+    """Learning rate of Adam."""
+    rise: float = 0.0
+    """Share of the steps in which the rate rises from 0."""
+    average: float | None = None
+    """Half-life, in images seen, of the average of edm's weights from which is drawn."""
+    steps: int = 18
+    """Levels of noise of edm's sampler; the network is called 2 steps - 1 times."""
+    churn: float = 0.0
+    """Noise that edm's sampler adds on the way; 0: none."""
+    one_class: bool = False
+    """Draw from cdcgan in batches of 500 images of one class, normalised by their own
+    statistics, as the released code does, and not by running ones."""
+    samples: int = 50_000
+    """Images that are drawn in the end, as many of each class, and written."""
+    measured: int = 2_000
+    """Of these, and of images that were not trained on, for distances."""
+    seed: int = 0
+    """Seed of all random numbers, 0 to 2^32 - 1."""
+
+
+CDCGAN: Mapping[str, Config] = {
+    "smoke": replace(
+        Config(),
+        width=8,
+        most_images=200,
+        epochs=2,
+        batch=50,
+        samples=100,
+        measured=100,
+    ),
+    "quick": replace(
+        Config(), width=64, most_images=5_000, epochs=60, samples=2_000, measured=1_000
+    ),
+    "paper": Config(),
+}
+
+_EDM = replace(
+    Config(),
+    kind="edm",
+    epochs=4_000,
+    batch=512,
+    rate=1e-3,
+    rise=0.05,
+    average=500_000.0,
+)
+
+EDM: Mapping[str, Config] = {
+    "smoke": replace(
+        _EDM,
+        width=16,
+        factors=(1, 1),
+        blocks=1,
+        attended=(),
+        most_images=200,
+        epochs=2,
+        batch=50,
+        average=None,
+        steps=4,
+        samples=20,
+        measured=20,
+    ),
+    "quick": replace(
+        _EDM,
+        width=16,
+        factors=(1, 2, 4),
+        blocks=1,
+        attended=(8,),
+        dropout=0.0,
+        most_images=5_000,
+        epochs=24,
+        batch=64,
+        rate=2e-3,
+        average=10_000.0,
+        samples=500,
+        measured=500,
+    ),
+    "paper": _EDM,
+}
+
+PRESETS: Mapping[str, Mapping[str, Config]] = {"cdcgan": CDCGAN, "edm": EDM}
+"""Defaults by kind and preset; paper has the published sizes and lengths."""
+
+
+def check_values(config: Config) -> None:
+    """Raise `UsageError`, in one line, for what can be told without JAX."""
+    at_least(config, width=4, blocks=1, batch=2, steps=2, churn=0, samples=10)
+    at_least(config, measured=10, dropout=0, rise=0, most_images=10)
+    at_most(config, width=1_024, blocks=32, batch=2**14, steps=1_000, samples=10**8)
+    at_most(config, measured=50_000, epochs=10**6, rise=0.9)
+    positive(config, "epochs", "rate", "average")
+    if not config.dropout < 1:
+        raise UsageError(f"--dropout: below 1, got {config.dropout}")
+    if not 1 <= len(config.factors) <= 4 or min(config.factors) < 1:
+        raise UsageError("--factors: one to four whole numbers of 1 or more")
+    if config.kind == "edm" and config.width % 4:
+        raise UsageError(f"--width: a multiple of 4, got {config.width}")
+    if config.kind == "cdcgan" and config.width % 2:
+        raise UsageError(f"--width: even, got {config.width}")
+    if config.measured > config.samples:
+        raise UsageError(f"--measured: {config.measured} of {config.samples} samples")
+    check_seed(config)

@@ -1,0 +1,145 @@
+"""The networks of a generator, how they are trained, and how images are drawn from them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxbias.arrays import RandomKey
+from jaxbias.models.adversaries import Adversaries
+from jaxbias.models.catalogue import HALF, Entry
+from jaxbias.models.cdcgan import NOISE, Discriminator, Generator
+from jaxbias.models.denoiser import Denoiser
+from jaxbias.models.unet import UNet
+from jaxbias.numerics import diffusion
+from jaxbias.studies.generative_augmentation.generator.config import SIZE, Config
+from jaxbias.training import build
+from jaxbias.training.objectives import ADVERSARIAL, DENOISING
+from jaxbias.training.recipes import Recipe
+from jaxbias.training.steps import Task, TrainState
+
+Draw = Callable[[RandomKey, Array], Array]
+"""From a key and classes to images, uint8, NHWC."""
+
+BETAS = {"cdcgan": (0.5, 0.999), "edm": (0.9, 0.999)}
+"""Of Adam, as published."""
+
+
+def recipe_of(config: Config) -> Recipe:
+    """Adam at a constant rate, after a linear rise if one is asked for."""
+    beta1, beta2 = BETAS[config.kind]
+    decay = None
+    if config.average is not None and config.kind == "edm":
+        decay = 0.5 ** (config.batch / config.average)
+    return Recipe(
+        model=config.kind,
+        epochs=config.epochs,
+        batch=config.batch,
+        optimiser="adamw",
+        rate=config.rate,
+        schedule="warm-up" if config.rise else "constant",
+        rise=config.rise,
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=0.0,
+        # EDM's pipeline mirrors half of its images; cDCGAN is shown none.
+        augment=("flip",) if config.kind == "edm" else (),
+        ema_decay=decay,
+        ema_ramp=None if decay is None else 0.05,
+    )
+
+
+def maker(config: Config) -> Callable[..., Task]:
+    """What makes the task of the recipe; see `fit.fit`."""
+    adversarial = config.kind == "cdcgan"
+    make = _adversaries if adversarial else _denoiser
+    entry = Entry(
+        make=partial(make, config), size=SIZE, mean=HALF, sd=HALF, source=config.kind
+    )
+    objective = ADVERSARIAL if adversarial else DENOISING
+    return partial(build.task, entry=entry, objective=objective)
+
+
+def _adversaries(config: Config, classes: int, dtype: Any) -> Adversaries:
+    return Adversaries(
+        Generator(width=config.width, dtype=dtype),
+        Discriminator(width=config.width // 2, dtype=dtype),
+        noise=NOISE,
+        classes=classes,
+    )
+
+
+def _denoiser(config: Config, classes: int, dtype: Any) -> Denoiser:
+    network = UNet(
+        width=config.width,
+        factors=config.factors,
+        blocks=config.blocks,
+        attended=config.attended,
+        dropout=config.dropout,
+        dtype=dtype,
+    )
+    return Denoiser(network, classes=classes)
+
+
+def drawer(config: Config, task: Task, state: TrainState) -> Draw:
+    """What draws images from a trained generator, compiled for each number of them."""
+    if config.kind == "cdcgan":
+        return _from_generator(config, task, state)
+    return _from_denoiser(config, task, state)
+
+
+def _from_generator(config: Config, task: Task, state: TrainState) -> Draw:
+    network: Any = task.model.generator  # type: ignore[attr-defined]
+    variables = {
+        "params": state.params["generator"],
+        "batch_stats": state.batch_stats["generator"],
+    }
+
+    @jax.jit
+    def draw(variables: Any, key: RandomKey, labels: Array) -> Array:
+        noise = jax.random.normal(key, (len(labels) * NOISE,)).reshape(-1, NOISE)
+        classes = jax.nn.one_hot(labels, task.classes)
+        made, _ = network.apply(
+            *(variables, noise, classes, config.one_class), mutable=["batch_stats"]
+        )
+        return _pixels(made)
+
+    return partial(draw, variables)
+
+
+def _from_denoiser(config: Config, task: Task, state: TrainState) -> Draw:
+    how = diffusion.Sampler(
+        steps=config.steps,
+        churn=config.churn,
+        # Published for ImageNet at 64 x 64, where noise is added at all.
+        churn_from=0.05,
+        churn_to=50.0,
+        churn_scale=1.003 if config.churn else 1.0,
+    )
+    params = state.params if state.ema is None else state.ema
+
+    @jax.jit
+    def draw(params: Any, key: RandomKey, labels: Array) -> Array:
+        first, added = jax.random.split(key)
+        shape = (len(labels), SIZE, SIZE, len(task.mean))
+        start = jax.random.normal(first, (int(np.prod(shape)),)).reshape(shape)
+        classes = jax.nn.one_hot(labels, task.classes)
+
+        def denoise(x: Array, level: Array) -> Array:
+            found: Any = task.model.apply(
+                {"params": params}, x, level, classes, method="denoised"
+            )
+            return found
+
+        return _pixels(diffusion.sampled(denoise, added, start, how))
+
+    return partial(draw, params)
+
+
+def _pixels(images: Array) -> Array:
+    """From -1 to 1 to uint8."""
+    return jnp.clip(jnp.round(127.5 * (images + 1)), 0, 255).astype(jnp.uint8)

@@ -1,0 +1,155 @@
+"""Images that are drawn from a trained generator, and how they stand beside real ones."""
+
+import io
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxbias import rng, tables
+from jaxbias.files import write_atomic
+from jaxbias.numerics import diversity, image_features
+from jaxbias.numerics.statistics import evenly
+from jaxbias.runs import RunDirectory
+from jaxbias.studies.generative_augmentation.generator.config import Config
+from jaxbias.studies.generative_augmentation.generator.networks import Draw
+from jaxbias.sweeps import Columns
+from jaxbias.terminal import Reporter
+from jaxbias.training.checkpoints import kept_or_made
+
+AT_ONCE = 500
+"""Images that are drawn at once, as in the released code."""
+
+FEATURES = ("hog-4", "random-pooled")
+"""What distances are taken on: gradients, and an untrained network; nobody trained them."""
+
+FILE = "samples.npz"
+
+
+def labels_of(config: Config, classes: int) -> np.ndarray:
+    """As many of each class, one after the other; in blocks of one class if asked for."""
+    numbers = np.arange(config.samples)
+    if not config.one_class:
+        return numbers % classes
+    return numbers * classes // config.samples
+
+
+def drawn(
+    draw: Draw,
+    config: Config,
+    classes: int,
+    directory: RunDirectory,
+    reporter: Reporter,
+) -> dict[str, np.ndarray] | None:
+    """Draw all samples, in pieces that are kept.
+
+    Returns:
+        `image` and `label`, as such files have them; None in a process that does not see
+        what the writer has kept.
+    """
+    labels = labels_of(config, classes)
+    cuts = list(range(0, len(labels), AT_ONCE))
+    if config.one_class:
+        # No piece has two classes.
+        firsts = np.flatnonzero(np.diff(labels, prepend=-1))
+        ends = [*firsts[1:], len(labels)]
+        cuts = [
+            place
+            for first, end in zip(firsts, ends, strict=True)
+            for place in range(first, end, AT_ONCE)
+        ]
+    parts = []
+    for number, first in enumerate(cuts):
+        end = cuts[number + 1] if number + 1 < len(cuts) else len(labels)
+
+        def made(number: int = number, first: int = first, end: int = end) -> Columns:
+            key = rng.stream(jax.random.key(config.seed), "samples", str(number))
+            own = np.resize(
+                labels[first:end], AT_ONCE if end > AT_ONCE else end - first
+            )
+            images = np.asarray(draw(key, jnp.asarray(own, jnp.int32)))
+            return {"image": images[: end - first], "label": labels[first:end]}
+
+        if number % 10 == 0:
+            reporter.say(f"drawing: {first:,} of {len(labels):,} images")
+        found = kept_or_made(f"samples-{number}", directory, made)
+        if found is not None:
+            parts.append(found)
+    if not parts:
+        return None
+    return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+
+
+def written(samples: dict[str, np.ndarray], directory: RunDirectory) -> None:
+    """Write the samples as an npz file of `image` and `label`."""
+    buffer = io.BytesIO()
+    np.savez(buffer, image=samples["image"], label=samples["label"])
+    write_atomic(directory.path / FILE, buffer.getvalue())
+
+
+def quality(
+    made: np.ndarray, held_out: np.ndarray, training: np.ndarray, config: Config
+) -> Columns:
+    """How samples, training images and noise stand beside images that were not trained on.
+
+    A row for each of the three and each feature. Columns: `images` ("samples",
+    "training", "noise"), `feature`, `images_each`; `kid` and `frechet` distance,
+    `precision`, `recall`, `density`, `coverage`; `vendi`.
+    """
+    random = np.random.default_rng(config.seed)
+    count = min(config.measured, len(held_out), len(training), len(made))
+    sets = {
+        "held-out": held_out[evenly(len(held_out), count)],
+        "samples": made[evenly(len(made), count)],
+        "training": training[evenly(len(training), count)],
+    }
+    sets["noise"] = random.integers(0, 256, sets["samples"].shape).astype(np.uint8)
+    key = rng.stream(jax.random.key(config.seed), "features")
+    whole = image_features.features(key, np.concatenate([*sets.values()]), FEATURES)
+    rows = []
+    for feature, values in whole.items():
+        parts = np.split(image_features.z_scores(values)[0], len(sets))
+        real = parts[0]
+        for name, own in zip(list(sets)[1:], parts[1:], strict=True):
+            found = diversity.fidelity(jnp.asarray(real), jnp.asarray(own))
+            shares = diversity.feature_shares(jnp.asarray(own))
+            rows.append(
+                {
+                    "images": name,
+                    "feature": feature,
+                    "images_each": count,
+                    "kid": diversity.kernel_distance(real, own),
+                    "frechet": diversity.frechet_distance(real, own),
+                    **{key: float(value) for key, value in found._asdict().items()},
+                    "vendi": float(diversity.vendi(shares)),
+                }
+            )
+    return tables.columns_of(rows)
+
+
+def nearest(
+    made: np.ndarray, held_out: np.ndarray, training: np.ndarray, config: Config
+) -> Columns:
+    """How far samples, and images that were not trained on, are from training images.
+
+    A row for each: `images` ("samples" or "held-out") and `distance`, the root mean square
+    over pixels to the nearest training image, on the scale 0 to 1.
+    """
+    count = min(config.measured, len(held_out), len(made))
+    every = _flat(training)
+    rows = []
+    for name, images in (("samples", made), ("held-out", held_out)):
+        own = _flat(images[evenly(len(images), count)])
+        for first in range(0, count, 100):
+            part = own[first : first + 100]
+            squares = (part**2).sum(1)[:, None] + (every**2).sum(1)[None]
+            apart = np.maximum(squares - 2 * part @ every.T, 0).min(1)
+            rows += [
+                {"images": name, "distance": float(np.sqrt(one / own.shape[1]))}
+                for one in apart
+            ]
+    return tables.columns_of(rows)
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32) / 255

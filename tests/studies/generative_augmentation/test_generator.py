@@ -1,0 +1,140 @@
+"""The generator experiment: whole tiny runs, what is drawn, measures, refusals."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import whole_runs
+
+from jaxbias.data import generated
+from jaxbias.files import UsageError
+from jaxbias.studies.generative_augmentation.generator import (
+    experiment,
+    networks,
+    published,
+    samples,
+)
+from jaxbias.studies.generative_augmentation.generator.config import (
+    CDCGAN,
+    EDM,
+    PRESETS,
+    Config,
+    check_values,
+)
+from jaxbias.training import steps
+
+TINY = replace(CDCGAN["smoke"], width=4, most_images=100, epochs=1, samples=30)
+TINY = replace(TINY, measured=30)
+DENOISER = replace(
+    EDM["smoke"], width=8, factors=(1,), most_images=100, epochs=1, steps=2, measured=20
+)
+
+
+@pytest.mark.parametrize(
+    "config", [TINY, pytest.param(DENOISER, marks=pytest.mark.slow)], ids=["gan", "edm"]
+)
+def test_a_run_trains_draws_and_measures(tmp_path, config):
+    directory = whole_runs.finished(experiment, config, tmp_path / "run")
+    found = generated.read(
+        [directory.path / samples.FILE], classes=[str(i) for i in range(10)], size=32
+    )
+    assert len(found.images) == config.samples and not found.notes
+    rows = directory.read_table()
+    assert rows["images"].tolist() == ["samples", "training", "noise"] * 2
+    assert np.isfinite(rows["kid"]).all() and (rows["vendi"] >= 1).all()
+    outcomes = {row["id"]: row["outcome"] for row in directory.read_verdicts()}
+    assert outcomes["as-large"] == "not judged" != outcomes["not-noise"]
+    for name in ("samples", "training_images", "curves", "nearest"):
+        assert (directory.path / "figures" / f"{name}.png").stat().st_size > 8_000
+
+
+def a_task(config):
+    options = {"classes": 10, "size": 32, "epoch_steps": 4}
+    make = networks.maker(config)
+    return make(networks.recipe_of(config), **options, mean=(0.5,) * 3, sd=(0.5,) * 3)
+
+
+def test_weights_are_as_many_as_published():
+    for by_preset in PRESETS.values():
+        config = by_preset["paper"]
+        task = a_task(config)
+        state = jax.eval_shape(
+            lambda task=task: steps.create(task, jax.random.key(0), 32)
+        )
+        count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+        assert count == published.PARAMETERS[config.kind]
+
+
+def test_images_follow_from_key_and_class(key):
+    task = a_task(TINY)
+    state = steps.create(task, jax.random.key(0), 32)
+    draw = networks.drawer(TINY, task, state)
+    labels = jnp.arange(6) % 10
+    first, again, other = (
+        np.asarray(draw(jax.random.clone(key), own))
+        for own in (labels, labels, labels + 1)
+    )
+    assert first.shape == (6, 32, 32, 3) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    # By the batch's own statistics images depend on each other.
+    apart = networks.drawer(replace(TINY, one_class=True), task, state)
+    assert (np.asarray(apart(key, labels)) != first).any()
+
+
+def test_as_many_of_each_class_are_drawn():
+    config = replace(TINY, samples=25)
+    mixed = samples.labels_of(config, 10)
+    assert np.bincount(mixed).tolist() == [3] * 5 + [2] * 5
+    blocks = samples.labels_of(replace(config, one_class=True), 10)
+    assert sorted(np.bincount(blocks).tolist()) == [2] * 5 + [3] * 5
+    assert (np.diff(blocks) >= 0).all()
+
+
+def test_verdicts_tell_noise_and_copies():
+    random = np.random.default_rng(0)
+    ramp = np.linspace(0, 150, 32)[None, None, :, None] + np.zeros((60, 32, 1, 3))
+    real = (ramp + 100 * random.random((60, 1, 1, 3))).astype(np.uint8)
+    rest = (ramp + 100 * random.random((60, 1, 1, 3))).astype(np.uint8)
+    made = (ramp + 100 * random.random((60, 1, 1, 3))).astype(np.uint8)
+    noise = random.integers(0, 256, made.shape).astype(np.uint8)
+    config = replace(TINY, measured=60)
+
+    def judged(own):
+        evidence = published.Evidence(
+            *(config, 5, 10),
+            samples.quality(own, rest, real, config),
+            samples.nearest(own, rest, real, config),
+        )
+        return {row["id"]: row["outcome"] for row in published.judge(evidence)}
+
+    assert judged(made)["not-noise"] == judged(made)["not-copied"] == "reproduced"
+    assert judged(noise)["not-noise"] == "not reproduced"
+    assert judged(real)["not-copied"] == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 5}, "--width: even"),
+        ({"kind": "edm", "width": 6}, "--width: a multiple of 4"),
+        ({"factors": ()}, "--factors: one to four"),
+        ({"factors": (1, 0)}, "--factors: one to four"),
+        ({"measured": 40}, "--measured: 40 of 30"),
+        ({"dropout": 1.0}, "--dropout: below 1"),
+        ({"steps": 1}, "--steps: must be >= 2"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(changes, message):
+    with pytest.raises(UsageError) as error:
+        experiment.check(replace(TINY, **changes))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_every_preset_is_in_order():
+    assert Config() == CDCGAN["paper"]
+    for by_preset in PRESETS.values():
+        for config in by_preset.values():
+            check_values(config)
