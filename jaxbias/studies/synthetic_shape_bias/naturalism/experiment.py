@@ -9,7 +9,7 @@ what hides other things, the share of white noise.
 
     python -m experiments.synthetic_shape_bias naturalism --transfer cifar10:DIR
 
-quick trains 29 small networks, in some ten minutes on two cores. How natural is told by the
+quick trains 29 small networks, in a quarter of an hour on two cores. How natural is told by the
 distance to the transfer images: give photographs, as drawn shapes say nothing of nature.
 """
 

@@ -47,15 +47,23 @@ def transfer(evidence: Evidence) -> Figure:
     here = means(evidence.rows, "transfer")
     before = float(np.mean(ends(evidence.rows)[0]["transfer"]))
     fig, axis = plt.subplots(figsize=(5.6, 4.4), layout="constrained")
+    placed: list[tuple[float, float]] = []
     for name, value in PUBLISHED.items():
-        if name in here:
-            axis.plot(value / 100, here[name], "o", color="#1f4e79", ms=4)
-            axis.annotate(
-                *(name, (value / 100, here[name])),
-                xytext=(4, 3),
-                textcoords="offset points",
-                fontsize=7,
-            )
+        if name not in here:
+            continue
+        point = value / 100, here[name]
+        axis.plot(*point, "o", color="#1f4e79", ms=4)
+        # Names of near neighbours stand above and below.
+        near = any(
+            abs(point[0] - x) < 0.025 and abs(point[1] - y) < 0.003 for x, y in placed
+        )
+        placed.append(point)
+        axis.annotate(
+            *(name, point),
+            xytext=(4, -9 if near else 3),
+            textcoords="offset points",
+            fontsize=7,
+        )
     axis.axhline(before, color="0.7", lw=1, zorder=0)
     axis.annotate(
         *("untrained", (0.99, before)),
@@ -70,7 +78,7 @@ def transfer(evidence: Evidence) -> Figure:
     axis.set_ylabel("here: a linear classifier of the transfer images")
     axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
-    axis.margins(x=0.15)
+    axis.margins(x=0.25)
     return fig
 
 
@@ -110,7 +118,7 @@ def settings(evidence: Evidence) -> Figure:
         axes[1, column].plot(ticks, mean("transfer"), "o-", color="0.2", ms=3)
         axes[1, column].set_xlabel(AXES[stem])
         axes[1, column].set_xticks(ticks)
-        axes[1, column].yaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes[1, column].yaxis.set_major_formatter(PercentFormatter(1))
     axes[0, 0].set_ylabel("shape bias")
     axes[1, 0].set_ylabel("transfer")
     handles, labels = axes[0, 0].get_legend_handles_labels()
