@@ -34,6 +34,7 @@ TINY = Config(
 )
 
 
+@pytest.mark.slow
 def test_a_run_follows_the_programs(tmp_path):
     directory = whole_runs.finished(experiment, TINY, tmp_path / "run")
     rows = directory.read_table()

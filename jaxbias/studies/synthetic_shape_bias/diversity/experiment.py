@@ -8,7 +8,8 @@ features. Beside it stand scores of diversity on five features, which disagree.
 
     python -m experiments.synthetic_shape_bias diversity --transfer cifar10:DIR
 
-quick trains 42 small networks on sets of six generators, in a quarter of an hour on two cores.
+quick trains 42 small networks on sets of six generators, in a quarter of an hour on two
+cores.
 """
 
 from jaxbias.runs import RunDirectory

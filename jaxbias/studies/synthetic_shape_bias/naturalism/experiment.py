@@ -9,8 +9,8 @@ what hides other things, the share of white noise.
 
     python -m experiments.synthetic_shape_bias naturalism --transfer cifar10:DIR
 
-quick trains 29 small networks, in a quarter of an hour on two cores. How natural is told by the
-distance to the transfer images: give photographs, as drawn shapes say nothing of nature.
+quick trains 29 small networks, in a quarter of an hour on two cores. How natural is told by
+the distance to the transfer images: give photographs, as drawn shapes say nothing of it.
 """
 
 from jaxbias.runs import RunDirectory
