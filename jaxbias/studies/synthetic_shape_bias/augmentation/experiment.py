@@ -8,7 +8,7 @@ drawn here and on the official ones if given.
 
     python -m experiments.synthetic_shape_bias augmentation --transfer cifar10:DIR
 
-quick trains 42 small networks, in a quarter of an hour on two cores.
+quick trains 42 small networks, in under twenty minutes on two cores.
 """
 
 from jaxbias.runs import RunDirectory
