@@ -62,6 +62,11 @@ def test_the_schedules_reach_their_peak_and_end_low():
         rates = np.asarray([build.rate(recipe, 50)(step) for step in range(200)])
         assert rates.max() == pytest.approx(0.3, rel=0.02)
         assert rates[-1] < 0.03 and 20 < rates.argmax() < 80
+    risen = Recipe(schedule="warm-up", rate=0.3, rise=0.1, epochs=4)
+    rates = np.asarray([build.rate(risen, 50)(step) for step in range(200)])
+    np.testing.assert_allclose(
+        rates, 0.3 * np.minimum(np.arange(200) / 20, 1), atol=1e-6
+    )
     constant = build.rate(Recipe(schedule="constant", rate=0.3), 50)
     assert float(constant(0)) == float(constant(99)) == pytest.approx(0.3)
 

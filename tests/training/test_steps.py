@@ -84,6 +84,21 @@ def test_the_average_of_the_weights(data):
     same(after.ema, expected, rtol=1e-5, atol=1e-7)
 
 
+def test_the_average_forgets_the_first_weights_faster(data):
+    """Its half-life is no longer than a share of the steps taken (EDM)."""
+    pixels, labels = (side[:10] for side in data)
+    task = replace(MLP, ema_decay=0.9, ema_ramp=2.0)
+    state = steps.create(task, jax.random.key(0), 8)
+    for number in range(6):
+        before, decay = state.ema, min(0.9, 0.5 ** (1 / (2 * (number + 1))))
+        state, _ = steps.step(task, state, pixels, labels, jax.random.key(number))
+        expected = jax.tree.map(
+            lambda a, b, decay=decay: decay * a + (1 - decay) * b, before, state.params
+        )
+        same(state.ema, expected, rtol=1e-5, atol=1e-7)
+    assert decay == 0.9
+
+
 @pytest.mark.parametrize("task", [MLP, CNN], ids=["mlp", "cnn"])
 def test_consecutive_steps_can_be_cut(data, task):
     pick = steps.of_set(*data)

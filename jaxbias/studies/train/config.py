@@ -90,12 +90,12 @@ def check_values(config: Config) -> None:
     once(config, "augment")
     at_least(config, epochs=1, batch=1, accumulate=1, size=8, most_images=1, padding=1)
     at_least(config, validate_every=1, save_every=1, log_every=1, workers=0, n_seeds=1)
-    at_least(config, momentum=0, weight_decay=0, smoothing=0, ema_decay=0)
+    at_least(config, momentum=0, weight_decay=0, smoothing=0, ema_decay=0, beta1=0)
     at_least(config, jitter=0, most_bad=0, rise=0, early_epochs=0, beta2=0)
     at_most(config, epochs=10**6, batch=2**20, size=2**12, padding=2**10, workers=1024)
     at_most(config, momentum=1, smoothing=1, ema_decay=1, jitter=1, most_bad=1, rise=1)
-    at_most(config, n_seeds=10**4, early_epochs=10**6, beta2=1)
-    positive(config, "rate", "bias_rate", "mixup_alpha", "cutmix_alpha")
+    at_most(config, n_seeds=10**4, early_epochs=10**6, beta1=1, beta2=1)
+    positive(config, "ema_ramp", "rate", "bias_rate", "mixup_alpha", "cutmix_alpha")
     if not 0 < config.hold_out < 1:
         raise UsageError(f"--hold-out: must be above 0, below 1, got {config.hold_out}")
     low, high = config.crop_area
