@@ -42,7 +42,9 @@ PRESETS: Mapping[str, Config] = {
     "smoke": replace(
         Config(),
         data=("coloured-noise", "perlin", "dead-leaves-squares"),
-        models=("cnn4_narrow", "mlp"),
+        # One program to compile.
+        models=("mlp",),
+        n_seeds=2,
         supervisions=("simclr",),
         programs=8,
         images=128,

@@ -46,6 +46,8 @@ PRESETS: Mapping[str, Config] = {
     "smoke": replace(
         Config(),
         data=("coloured-noise", "perlin", "dead-leaves-squares", "programs"),
+        # Quick to compile.
+        models=("mlp",),
         supervisions=("simclr",),
         programs=(2, 16),
         images=128,
