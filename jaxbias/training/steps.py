@@ -470,7 +470,7 @@ def outputs(
     state: TrainState,
     images: Images,
     keys: Keys | None = None,
-    targets: Targets | None = None,
+    told: dict[str, Any] | None = None,
 ) -> tuple[Array, Any]:
     """What the network makes of images from `shown`: logits and named intermediates.
 
@@ -479,14 +479,12 @@ def outputs(
         state: The weights; their moving average, where one is kept.
         images: As the network gets them.
         keys: One for each image, of what the network draws; None lets it draw nothing.
-        targets: Of the images, for a network that is told; None tells nothing.
+        told: What the network is told beside; None is nothing.
     """
     params: Any = state.params if state.ema is None else state.ema
     variables = {"params": params, "batch_stats": state.batch_stats}
     drawn: dict[str, Any] = {} if keys is None else {"keys": keys}
-    if targets is not None:
-        drawn |= _told(task, targets)
-    return task.model.apply(variables, images, **drawn)
+    return task.model.apply(variables, images, **drawn, **(told or {}))
 
 
 def scored(
@@ -512,5 +510,5 @@ def scored(
     keys = None
     if task.objective.draws:
         keys = keys_of(jax.random.key(NETWORK_SEED), index)
-    found = outputs(task, state, images, keys, targets)
+    found = outputs(task, state, images, keys, _told(task, targets))
     return task.objective.score(*found, targets)

@@ -153,6 +153,7 @@ def test_every_experiment_plans_judges_and_draws(sources, tmp_path, monkeypatch,
         assert page.startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_cross_dataset(tmp_path):
     rng = np.random.default_rng(0)
     texts = []

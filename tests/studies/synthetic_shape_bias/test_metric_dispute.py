@@ -37,6 +37,7 @@ TINY = Config(
 )
 
 
+@pytest.mark.slow
 def test_a_run_takes_every_measure_of_every_network(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "FEWEST", 3)
     directory = whole_runs.finished(experiment, TINY, tmp_path / "run")
