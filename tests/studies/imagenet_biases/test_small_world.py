@@ -309,6 +309,7 @@ def run(config, tmp_path_factory):
         patch.undo()
 
 
+@pytest.mark.slow
 def test_a_run_has_a_row_for_each_network(run):
     columns = run.read_table()
     assert columns["network"].tolist() == list(TINY.networks)
@@ -328,6 +329,7 @@ def test_a_run_has_a_row_for_each_network(run):
     assert not (run.path / "checkpoints" / "weights-l2_0").exists()
 
 
+@pytest.mark.slow
 def test_all_seeds_and_the_reference_are_in_the_log(run):
     rows = read_metrics(run.path / "metrics.jsonl")
     seeds = {(row["case"], row["seed"]) for row in rows}
@@ -336,6 +338,7 @@ def test_all_seeds_and_the_reference_are_in_the_log(run):
     assert ("weights-stylised", 0) in seeds
 
 
+@pytest.mark.slow
 def test_shapes_are_not_judged(run):
     verdicts = run.read_verdicts()
     assert len(verdicts) == len(published.ENTRIES)
