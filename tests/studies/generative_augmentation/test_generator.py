@@ -32,9 +32,8 @@ DENOISER = replace(
 )
 
 
-@pytest.mark.parametrize(
-    "config", [TINY, pytest.param(DENOISER, marks=pytest.mark.slow)], ids=["gan", "edm"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [TINY, DENOISER], ids=["gan", "edm"])
 def test_a_run_trains_draws_and_measures(tmp_path, config):
     directory = whole_runs.finished(experiment, config, tmp_path / "run")
     found = generated.read(

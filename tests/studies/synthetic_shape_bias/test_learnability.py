@@ -82,6 +82,7 @@ def test_official_originals_of_the_cue_are_not_in_both_parts(cue, monkeypatch):
     assert set(test.images.labels.tolist()) == set(range(16))
 
 
+@pytest.mark.slow
 def test_a_run_learns_by_both_cues(tmp_path):
     directory = whole_runs.finished(experiment, TINY, tmp_path / "run")
     rows = directory.read_table()
