@@ -31,12 +31,12 @@ class Config:
     """Official cue-conflict images, in sixteen folders by shape: learnt too, if given."""
     cues: tuple[Cue, ...] = CUES
     """What is to be named."""
-    models: tuple[str, ...] = ("cnn4_narrow", "vit_32_small")
+    models: tuple[str, ...] = ("cnn4_narrow",)
     """Networks of the catalogue."""
     shares: tuple[float | int, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     """Of the training images, that are learnt from; as many steps are made whatever the
     share is."""
-    instances: int = 10
+    instances: int = 5
     """Drawn training images of each pair of a shape and another texture."""
     tested: int = 5
     """Drawn test images of each pair."""
@@ -44,7 +44,7 @@ class Config:
     """Side in pixels."""
     crop_area: float | int = 1.0
     """Least share of an image that is shown in training, 0 to 1; 1: never a part."""
-    epochs: float | int = 20
+    epochs: float | int = 16
     """Times that so many images are seen."""
     batch: int = 64
     """Images of a step."""
@@ -52,7 +52,7 @@ class Config:
     """Largest learning rate of AdamW."""
     weight_decay: float = 0.02
     """Of AdamW."""
-    n_seeds: int = 2
+    n_seeds: int = 1
     """Trainings of each kind, with this seed and those that follow it."""
     seed: int = 0
     """Seed of all random numbers, 0 to 2^32 - 1."""
@@ -62,12 +62,10 @@ PRESETS: Mapping[str, Config] = {
     "smoke": replace(
         Config(),
         drawn=("solid",),
-        models=("cnn4_narrow",),
         shares=(0.25, 1.0),
         instances=4,
         tested=2,
         epochs=5,
-        n_seeds=1,
     ),
     "quick": Config(),
     # The networks and the shares of Hermann et al.; their sizes of images are ImageNet's.

@@ -8,7 +8,7 @@ if they are given.
 
     python -m experiments.synthetic_shape_bias learnability --cue-conflict DIR
 
-quick makes 40 trainings of two small networks, with two seeds each, in some ten minutes on
+quick makes 20 trainings of a small network, 30 with the official images, in some minutes on
 two cores; paper takes the networks of Hermann et al. (2020) and wants a GPU.
 """
 

@@ -83,8 +83,8 @@ ENTRIES = tuple(
         claim=f"networks learn shape at least as easily as texture: {words}",
         expected="accuracy by shape is no more than 2 points below that by texture, as the "
         "mean over shares of the training images, for every network",
-        tolerance="two points, chosen before any whole run: a mean of five shares and two "
-        "seeds has an error of half a point",
+        tolerance="two points, chosen before any whole run: a mean of five shares has an "
+        "error of under a point",
         certainty="read",
         judge=_as_easily(stimuli),
     )
