@@ -9,6 +9,12 @@ from jaxbias.settings import at_least, at_most
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import check_values
 
+VARIOUS = (
+    *("stylegan-highfreq", "stylegan-oriented", "dead-leaves-mixed"),
+    *("fractal", "visual-atom", "programs"),
+)
+"""Generators that have little in common."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Common:

@@ -7,6 +7,7 @@ from typing import Literal
 from jaxbias.files import UsageError
 from jaxbias.settings import one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    VARIOUS,
     Case,
     Common,
     check_common,
@@ -26,10 +27,7 @@ CROP, JITTER, SMOOTHING = "crop", "jitter", "smoothing"
 class Config(Common):
     """What two views of an image have in common, which a network learns to know as one."""
 
-    data: tuple[str, ...] = (
-        *("stylegan-highfreq", "stylegan-oriented", "dead-leaves-mixed"),
-        *("fractal", "visual-atom", "programs"),
-    )
+    data: tuple[str, ...] = VARIOUS
     """What makes the images, as for generate; or images that are there: cifar10:DIR."""
     programs: int = 64
     """That share made images out between them."""

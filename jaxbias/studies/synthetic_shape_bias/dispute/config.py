@@ -7,6 +7,7 @@ from itertools import product
 from jaxbias.files import UsageError
 from jaxbias.settings import one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    VARIOUS,
     Case,
     Common,
     check_common,
@@ -25,12 +26,10 @@ FEWEST = 6
 class Config(Common):
     """The networks that all measures are taken of."""
 
-    data: tuple[str, ...] = (
-        *("stylegan-oriented", "dead-leaves-mixed", "fractal", "programs"),
-    )
+    data: tuple[str, ...] = VARIOUS
     """What they learn from: what makes images, as for generate, or images that are there:
     cifar10:DIR, folder:DIR and so on."""
-    models: tuple[str, ...] = ("cnn4_narrow", "mlp", "vit_32_small")
+    models: tuple[str, ...] = ("cnn4_narrow", "mlp")
     """Networks of the catalogue."""
     supervisions: tuple[Supervision, ...] = ("cross-entropy", "simclr")
     """As for train."""

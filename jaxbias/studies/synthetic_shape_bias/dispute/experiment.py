@@ -9,7 +9,7 @@ do they fall on the same side of one half?
 
     python -m experiments.synthetic_shape_bias metric-dispute --cue-conflict DIR
 
-quick trains 24 small networks on images of four generators, in some ten minutes on two
+quick trains 24 small networks on images of six generators, in some ten minutes on two
 cores.
 """
 

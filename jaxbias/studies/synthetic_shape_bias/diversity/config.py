@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, one_or_more
 from jaxbias.studies.synthetic_shape_bias.many_trainings import (
+    VARIOUS,
     Case,
     Common,
     check_common,
@@ -21,10 +22,7 @@ from jaxbias.studies.synthetic_shape_bias.train.config import (
 class Config(Common):
     """From how many programs, and in how many images, a network learns."""
 
-    data: tuple[str, ...] = (
-        *("stylegan-highfreq", "stylegan-oriented", "dead-leaves-mixed"),
-        *("fractal", "visual-atom", "programs"),
-    )
+    data: tuple[str, ...] = VARIOUS
     """What makes the images, as for generate."""
     programs: tuple[int, ...] = (1, 8, 64, 512)
     """Numbers of programs that share the images out between them."""
