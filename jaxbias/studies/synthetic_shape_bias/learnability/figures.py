@@ -63,6 +63,10 @@ def curves(rows: Columns) -> Figure:
                 )
             axis.axhline(1 / CLASSES, color="0.6", lw=0.8, ls="--")
             axis.set_xscale("log")
+            ticks = np.unique(rows["images"][own & (rows["cue"] == CUES[0])])
+            if len(ticks):
+                axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+            axis.minorticks_off()
             axis.set_ylim(0, 1.03)
             axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
             if not row:
