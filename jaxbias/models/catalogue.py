@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxbias.arrays import Params
+from jaxbias.files import UsageError
 from jaxbias.models import airbench
 from jaxbias.models.convnext import ConvNeXt
 from jaxbias.models.layers import Images
@@ -216,6 +217,15 @@ def entry(name: str) -> Entry:
     if name not in CATALOGUE:
         raise UnknownModelError(f"no model {name!r}: one of {', '.join(CATALOGUE)}")
     return CATALOGUE[name]
+
+
+def check(*names: str, option: str = "--model") -> None:
+    """Raise `UsageError`, naming the option, if one of these models is not there."""
+    for name in names:
+        try:
+            entry(name)
+        except UnknownModelError as error:
+            raise UsageError(f"{option}: {error}") from error
 
 
 def build(name: str, classes: int, dtype: Any = jnp.float32) -> nn.Module:

@@ -186,6 +186,18 @@ def kernel_distance(
     return within - 2 * _mean_kernel(first, second, others=False)
 
 
+def distances(
+    real: Float[np.ndarray, "first feature"], made: Float[np.ndarray, "second feature"]
+) -> dict[str, float]:
+    """How made samples stand to real ones: `kid`, `frechet`, and those of `Fidelity`."""
+    found = fidelity(jnp.asarray(real), jnp.asarray(made))
+    return {
+        "kid": kernel_distance(real, made),
+        "frechet": frechet_distance(real, made),
+        **{name: float(value) for name, value in found._asdict().items()},
+    }
+
+
 def _mean_kernel(first: np.ndarray, second: np.ndarray, *, others: bool) -> float:
     """Mean of the kernel over pairs; `others` leaves out each sample with itself."""
     dimension, total = first.shape[1], 0.0

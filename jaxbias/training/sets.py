@@ -41,6 +41,11 @@ class Prepared:
     size: int
     skipped: Skipped
 
+    @classmethod
+    def of(cls, images: ImageSet) -> "Prepared":
+        """A set that is in memory already, of square images."""
+        return cls(images, images, images.images.shape[1], Skipped(images))
+
     def __len__(self) -> int:
         return len(self.source if self.images is None else self.images)
 

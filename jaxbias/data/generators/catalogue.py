@@ -281,15 +281,21 @@ def images(
     count = 1 if table is None else jax.tree.leaves(table)[0].shape[0]
 
     def one(number: Int[Array, ""]) -> Array:
-        key = jax.random.fold_in(jax.random.clone(stem), number)
-        if table is None:
-            image = made.sample(key)
-        else:
+        code = None
+        if table is not None:
             code = jax.tree.map(lambda leaf: leaf[number % count], table)
-            image = made.draw(key, code)
-        return jnp.round(255 * image).astype(jnp.uint8)
+        return _pixels(made, stem, number, code)
 
     return _each(one, index), index % count
+
+
+def _pixels(
+    made: Generator, stem: RandomKey, number: Int[Array, ""], code: Code | None
+) -> UInt8[Array, "size size 3"]:
+    """One image of a set, of a program that is given or of its own."""
+    key = jax.random.fold_in(jax.random.clone(stem), number)
+    image = made.sample(key) if code is None else made.draw(key, code)
+    return jnp.round(255 * image).astype(jnp.uint8)
 
 
 def kept(
@@ -327,15 +333,7 @@ def kept(
 def _kept(made: Generator, seed: Seed, index: Index, codes: Code | None) -> Array:
     stem = rng.stream(jax.random.key(seed), "images")
 
-    def one(given: tuple[Array, Code | None]) -> Array:
-        key = jax.random.fold_in(jax.random.clone(stem), given[0])
-        if given[1] is None:
-            image = made.sample(key)
-        else:
-            image = made.draw(key, given[1])
-        return jnp.round(255 * image).astype(jnp.uint8)
-
-    return _each(one, (index, codes))
+    return _each(lambda given: _pixels(made, stem, *given), (index, codes))
 
 
 def _each(function: Callable[[Any], Any], given: Any) -> Any:

@@ -177,8 +177,4 @@ def check_models(*names: str, option: str = "--model") -> None:
     """Raise `UsageError` if the catalogue lacks one of these models."""
     from jaxbias.models import catalogue
 
-    for name in names:
-        try:
-            catalogue.entry(name)
-        except catalogue.UnknownModelError as error:
-            raise UsageError(f"{option}: {error}") from error
+    catalogue.check(*names, option=option)

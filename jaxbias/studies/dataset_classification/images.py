@@ -181,7 +181,7 @@ class Pool:
             np.repeat(np.arange(len(rows), dtype=np.int64), [len(r) for r in rows]),
             split.names,
         )
-        return Prepared(images, images, self.stored, Skipped(images))
+        return Prepared.of(images)
 
     def names_of(self, split: Split) -> list[str]:
         """Where the validation images of a case come from, in their order."""

@@ -1,10 +1,11 @@
 """What every experiment of many trainings can be asked, and its trainings by name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import check_values
@@ -102,6 +103,18 @@ def training(config: Common, **changes: Any) -> Training:
     fields = {name: getattr(config, name) for name in SHARED}
     fields |= {"looks": ENDS, "normalise": "model"} | changes
     return Training(**fields)
+
+
+def check_each(cases: Sequence[Case]) -> None:
+    """Raise `UsageError`, in one line, for a case that cannot be trained."""
+    for case in cases:
+        check_values(case.config)
+
+
+def without_autoencoders(supervisions: Sequence[str]) -> None:
+    """Raise `UsageError` for a supervision that the networks of the catalogue lack."""
+    if "mae" in supervisions:
+        raise UsageError("--supervisions: mae has networks of its own; see train")
 
 
 def check_common(config: Common) -> None:

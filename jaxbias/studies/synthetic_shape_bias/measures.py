@@ -69,18 +69,11 @@ def measured(
         for feature in FEATURES:
             shares = diversity.feature_shares(jnp.asarray(parts[feature][number]))
             row[f"vendi_{feature}"] = float(diversity.vendi(shares))
-        row |= _apart(real, parts[MAIN][number]) | _statistics(images[:count])
+        row |= diversity.distances(real, parts[MAIN][number]) | _statistics(
+            images[:count]
+        )
         rows.append(row)
     return tables.columns_of(rows)
-
-
-def _apart(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
-    found = diversity.fidelity(jnp.asarray(real), jnp.asarray(made))
-    return {
-        "kid": diversity.kernel_distance(real, made),
-        "frechet": diversity.frechet_distance(real, made),
-        **{name: float(value) for name, value in found._asdict().items()},
-    }
 
 
 def _statistics(images: np.ndarray) -> dict[str, float]:

@@ -30,10 +30,7 @@ def check(config: Config) -> None:
     from jaxbias.models import catalogue
 
     check_values(config)
-    try:
-        catalogue.entry(config.model)
-    except catalogue.UnknownModelError as error:
-        raise UsageError(f"--model: {error}") from error
+    catalogue.check(config.model)
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:

@@ -10,6 +10,7 @@ import whole_runs
 
 from jaxbias.data import generated
 from jaxbias.files import UsageError
+from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.generator import (
     experiment,
     networks,
@@ -23,6 +24,7 @@ from jaxbias.studies.generative_augmentation.generator.config import (
     Config,
     check_values,
 )
+from jaxbias.terminal import Reporter
 from jaxbias.training import steps
 
 TINY = replace(CDCGAN["smoke"], width=4, most_images=100, epochs=1, samples=30)
@@ -90,6 +92,30 @@ def test_as_many_of_each_class_are_drawn():
     blocks = samples.labels_of(replace(config, one_class=True), 10)
     assert sorted(np.bincount(blocks).tolist()) == [2] * 5 + [3] * 5
     assert (np.diff(blocks) >= 0).all()
+
+
+@pytest.mark.parametrize("one_class", [False, True])
+def test_pieces_are_alike_and_of_one_class_if_asked_for(
+    tmp_path, monkeypatch, one_class
+):
+    monkeypatch.setattr(samples, "AT_ONCE", 8)
+    config = replace(TINY, samples=33, one_class=one_class)
+    seen = []
+
+    def draw(key, labels):
+        seen.append(np.asarray(labels))
+        return (
+            np.zeros((len(labels), 32, 32, 3), np.uint8) + seen[-1][:, None, None, None]
+        )
+
+    with RunDirectory.open(
+        tmp_path / "run", study="x", experiment="x", config={}
+    ) as directory:
+        found = samples.drawn(draw, config, 3, directory, Reporter(quiet=True))
+    assert {len(labels) for labels in seen} == {8}
+    assert found["label"].tolist() == samples.labels_of(config, 3).tolist()
+    assert (found["image"] == found["label"][:, None, None, None]).all()
+    assert all(len(set(labels.tolist())) == 1 for labels in seen) == one_class
 
 
 def test_verdicts_tell_noise_and_copies():

@@ -48,30 +48,26 @@ def drawn(
         what the writer has kept.
     """
     labels = labels_of(config, classes)
-    cuts = list(range(0, len(labels), AT_ONCE))
+    # No piece has two classes where each is to have statistics of its own.
+    blocks = [labels]
     if config.one_class:
-        # No piece has two classes.
-        firsts = np.flatnonzero(np.diff(labels, prepend=-1))
-        ends = [*firsts[1:], len(labels)]
-        cuts = [
-            place
-            for first, end in zip(firsts, ends, strict=True)
-            for place in range(first, end, AT_ONCE)
-        ]
-    parts = []
-    for number, first in enumerate(cuts):
-        end = cuts[number + 1] if number + 1 < len(cuts) else len(labels)
+        blocks = np.split(labels, np.flatnonzero(np.diff(labels)) + 1)
+    pieces = [
+        block[place : place + AT_ONCE]
+        for block in blocks
+        for place in range(0, len(block), AT_ONCE)
+    ]
+    # All are filled up to one number, so that one program draws them, and alike.
+    most, parts = max(len(piece) for piece in pieces), []
+    for number, own in enumerate(pieces):
 
-        def made(number: int = number, first: int = first, end: int = end) -> Columns:
+        def made(number: int = number, own: np.ndarray = own) -> Columns:
             key = rng.stream(jax.random.key(config.seed), "samples", str(number))
-            own = np.resize(
-                labels[first:end], AT_ONCE if end > AT_ONCE else end - first
-            )
-            images = np.asarray(draw(key, jnp.asarray(own, jnp.int32)))
-            return {"image": images[: end - first], "label": labels[first:end]}
+            images = draw(key, jnp.asarray(np.resize(own, most), jnp.int32))
+            return {"image": np.asarray(images)[: len(own)], "label": own}
 
         if number % 10 == 0:
-            reporter.say(f"drawing: {first:,} of {len(labels):,} images")
+            reporter.say(f"drawing: piece {number + 1:,} of {len(pieces):,}")
         found = kept_or_made(f"samples-{number}", directory, made)
         if found is not None:
             parts.append(found)
@@ -111,16 +107,13 @@ def quality(
         parts = np.split(image_features.z_scores(values)[0], len(sets))
         real = parts[0]
         for name, own in zip(list(sets)[1:], parts[1:], strict=True):
-            found = diversity.fidelity(jnp.asarray(real), jnp.asarray(own))
             shares = diversity.feature_shares(jnp.asarray(own))
             rows.append(
                 {
                     "images": name,
                     "feature": feature,
                     "images_each": count,
-                    "kid": diversity.kernel_distance(real, own),
-                    "frechet": diversity.frechet_distance(real, own),
-                    **{key: float(value) for key, value in found._asdict().items()},
+                    **diversity.distances(real, own),
                     "vendi": float(diversity.vendi(shares)),
                 }
             )

@@ -39,10 +39,7 @@ def check(config: Config) -> None:
     from jaxbias.studies.imagenet_biases.small_world import evidence, stimuli
 
     check_values(config)
-    try:
-        catalogue.entry(config.model)
-    except catalogue.UnknownModelError as error:
-        raise UsageError(f"--model: {error}") from error
+    catalogue.check(config.model)
     for name in config.networks:
         try:
             transforms.transform(ZOO[name].change or "none", config.size)

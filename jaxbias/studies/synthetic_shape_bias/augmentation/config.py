@@ -11,13 +11,11 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     Case,
     Common,
     check_common,
+    check_each,
     training,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import Config as Training
 from jaxbias.studies.synthetic_shape_bias.train.config import Smoothing
-from jaxbias.studies.synthetic_shape_bias.train.config import (
-    check_values as check_training,
-)
 
 CROP, JITTER, SMOOTHING = "crop", "jitter", "smoothing"
 """What is varied, one at a time."""
@@ -125,5 +123,4 @@ def check_values(config: Config) -> None:
     for value in config.jitters:
         if not 0 <= value <= 1:
             raise UsageError(f"--jitters: 0 to 1, got {value}")
-    for case in trainings(config):
-        check_training(case.config)
+    check_each(trainings(config))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,9 @@ from jaxbias.probes.shape_bias import Sources
 from jaxbias.studies.synthetic_shape_bias.calibration.config import Config
 
 OFFICIAL = "official"
+
+PIECE = 200
+"""Images that are brought to another side at once."""
 
 SIDE = 128
 """Pixels that official images are brought to before anything else, as released."""
@@ -115,10 +119,7 @@ def official(folder: str, *, agreeing: bool = False) -> Set:
     of_shape, shape_strata = cue_conflict.sources(cues, "shape")
     of_texture, texture_strata = cue_conflict.sources(cues, "texture")
     made_of = (of_shape, of_texture, shape_strata, texture_strata)
-    smaller = jax.jit(lambda images: shrunk(images.astype(jnp.float32), SIDE))
-    images = stimuli.images()
-    parts = [smaller(images[i : i + 100]) for i in range(0, len(images), 100)]
-    images = np.concatenate([np.round(part).astype(np.uint8) for part in parts])
+    images = brought(stimuli.images(), SIDE)
     both = None
     if agreeing and not differ.all():
         both = Agreeing(images[~differ], released_labels(stimuli.shapes[~differ]))
@@ -132,6 +133,23 @@ def official(folder: str, *, agreeing: bool = False) -> Set:
         shared=True,
         agreeing=both,
     )
+
+
+def brought(images: np.ndarray, size: int) -> np.ndarray:
+    """Square images at another side, uint8.
+
+    Args:
+        images: NHWC, on the scale 0 to 255.
+        size: Side in pixels, no larger than theirs.
+    """
+    parts = (images[i : i + PIECE] for i in range(0, len(images), PIECE))
+    smaller = (_smaller(jnp.asarray(part), size) for part in parts)
+    return np.concatenate([np.round(part).astype(np.uint8) for part in smaller])
+
+
+@partial(jax.jit, static_argnums=1)
+def _smaller(images: Array, size: int) -> Array:
+    return shrunk(images.astype(jnp.float32), size)
 
 
 def _drawn(name: str, found: procedural_conflict.ConflictSet, classes: int) -> Set:

@@ -11,12 +11,11 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     Case,
     Common,
     check_common,
+    check_each,
     training,
+    without_autoencoders,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import Supervision
-from jaxbias.studies.synthetic_shape_bias.train.config import (
-    check_values as check_training,
-)
 
 FEWEST = 6
 """Networks without which there is no order to agree about."""
@@ -91,13 +90,11 @@ def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     check_common(config)
     one_or_more(config, "data", "models", "supervisions")
-    if "mae" in config.supervisions:
-        raise UsageError("--supervisions: mae has networks of its own; see train")
+    without_autoencoders(config.supervisions)
     found = trainings(config)
     if len(found) * config.n_seeds < FEWEST:
         raise UsageError(
             f"--data: {FEWEST} networks or more, to have an order; "
             f"got {len(found) * config.n_seeds}"
         )
-    for case in found:
-        check_training(case.config)
+    check_each(found)

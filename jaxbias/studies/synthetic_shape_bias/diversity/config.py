@@ -10,12 +10,11 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     Case,
     Common,
     check_common,
+    check_each,
     training,
+    without_autoencoders,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import LABELLED, Supervision
-from jaxbias.studies.synthetic_shape_bias.train.config import (
-    check_values as check_training,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +105,7 @@ def check_values(config: Config) -> None:
         raise UsageError("--data: images that are made, which programs tell apart")
     if len(config.programs) < 2:
         raise UsageError("--programs: two numbers or more")
-    if "mae" in config.supervisions:
-        raise UsageError("--supervisions: mae has networks of its own; see train")
+    without_autoencoders(config.supervisions)
     if not (found := trainings(config)):
         raise UsageError("--supervisions: programs are needed that can be named")
-    for case in found:
-        check_training(case.config)
+    check_each(found)

@@ -10,12 +10,11 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     Case,
     Common,
     check_common,
+    check_each,
     training,
+    without_autoencoders,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import RELEASED, Supervision
-from jaxbias.studies.synthetic_shape_bias.train.config import (
-    check_values as check_training,
-)
 
 SIX = (
     *("stylegan-random", "stylegan-highfreq", "stylegan-sparse", "stylegan-oriented"),
@@ -105,7 +104,5 @@ def check_values(config: Config) -> None:
         )
     if any(":" in name for name in config.data):
         raise UsageError("--data: images that are made, which programs tell apart")
-    if "mae" in config.supervisions:
-        raise UsageError("--supervisions: mae has networks of its own; see train")
-    for case in trainings(config):
-        check_training(case.config)
+    without_autoencoders(config.supervisions)
+    check_each(trainings(config))

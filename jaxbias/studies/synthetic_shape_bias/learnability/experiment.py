@@ -12,7 +12,6 @@ quick makes 20 trainings of a small network, 30 with the official images, in som
 two cores; paper takes the networks of Hermann et al. (2020) and wants a GPU.
 """
 
-from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.synthetic_shape_bias.learnability.config import (
     CUES,
@@ -31,11 +30,7 @@ def check(config: Config) -> None:
     from jaxbias.models import catalogue
 
     check_values(config)
-    for model in config.models:
-        try:
-            catalogue.entry(model)
-        except catalogue.UnknownModelError as error:
-            raise UsageError(f"--models: {error}") from error
+    catalogue.check(*config.models, option="--models")
     if config.cue_conflict:
         Stimuli.open(config.cue_conflict)
 

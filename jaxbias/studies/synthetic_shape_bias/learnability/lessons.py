@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxbias import rng, tables
 from jaxbias.data import procedural_conflict
 from jaxbias.data.archives import ImageSet, SourceError
-from jaxbias.data.pipelines import Skipped
 from jaxbias.files import UsageError
-from jaxbias.numerics.image_features import shrunk
 from jaxbias.numerics.statistics import wilson
 from jaxbias.probes.cues import dealt
 from jaxbias.runs import RunDirectory
@@ -40,8 +37,6 @@ DRAWN_AT = 64
 FOLDS = 3
 """Parts that originals of a cue are dealt out to; the first is for the test. Each texture
 of the official images has three."""
-
-PIECE = 200
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ def images(name: str, config: Config) -> Images:
     number = np.arange(len(whole.images)) % (config.instances + config.tested)
     tested = number >= config.instances
     return Images(
-        _pixels(255 * np.asarray(whole.images), config.size),
+        stimuli.brought(255 * np.asarray(whole.images), config.size),
         {"shape": np.asarray(whole.shapes), "texture": np.asarray(whole.textures)},
         {"shape": tested, "texture": tested},
     )
@@ -89,19 +84,13 @@ def _official(config: Config) -> Images:
     labels: dict[Cue, np.ndarray] = {"shape": found.shapes, "texture": found.textures}
     sources = {"shape": found.sources.shape, "texture": found.sources.texture}
     return Images(
-        _pixels(found.images, config.size),
+        stimuli.brought(found.images, config.size),
         labels,
         {
             cue: dealt(labels[cue], np.asarray(sources[cue]), FOLDS) == 0
             for cue in labels
         },
     )
-
-
-def _pixels(images: np.ndarray, size: int) -> np.ndarray:
-    smaller = jax.jit(lambda images: shrunk(images.astype(jnp.float32), size))
-    parts = (smaller(images[i : i + PIECE]) for i in range(0, len(images), PIECE))
-    return np.concatenate([np.round(part).astype(np.uint8) for part in parts])
 
 
 def chosen(
@@ -140,7 +129,7 @@ def parts(
 def _prepared(pixels: np.ndarray, labels: np.ndarray, config: Config) -> Prepared:
     names = tuple(f"{number}" for number in range(CLASSES))
     whole = ImageSet(pixels, labels.astype(np.int64), names, "made here")
-    return Prepared(whole, whole, config.size, Skipped(whole))
+    return Prepared.of(whole)
 
 
 def recipe(lesson: Lesson, config: Config) -> Recipe:

@@ -9,12 +9,10 @@ from jaxbias.studies.synthetic_shape_bias.many_trainings import (
     Case,
     Common,
     check_common,
+    check_each,
     training,
 )
 from jaxbias.studies.synthetic_shape_bias.train.config import Supervision
-from jaxbias.studies.synthetic_shape_bias.train.config import (
-    check_values as check_training,
-)
 
 PUBLISHED: Mapping[str, float] = {
     "spectrum": 30.8,
@@ -127,5 +125,4 @@ def check_values(config: Config) -> None:
     at_most(config, exponents=10, sigmas=20, opacities=1, whites=1, programs=100_000)
     if any(":" in name for name in config.data):
         raise UsageError("--data: images that are made; see train for others")
-    for case in trainings(config):
-        check_training(case.config)
+    check_each(trainings(config))

@@ -143,6 +143,19 @@ def _near(evidence: Evidence) -> Judgement:
     return held(bool(least <= LEVEL / len(found)), text)
 
 
+def _changed(name: str, what: str, expected: str, stem: str) -> Entry:
+    """Of sets in which one thing alone is changed."""
+    return Entry(
+        id=name,
+        source=ABSTRACT,
+        claim=f"shape bias is entangled with how natural images are: {what}",
+        expected=expected,
+        tolerance="95 % intervals over source images",
+        certainty="read",
+        judge=_moves(stem),
+    )
+
+
 BARADAD = "Baradad et al. 2021, small scale, figure of ImageNet-100"
 
 ENTRIES: tuple[Entry, ...] = (
@@ -165,42 +178,30 @@ ENTRIES: tuple[Entry, ...] = (
         certainty="computed",
         judge=where_possible(_above_untrained),
     ),
-    Entry(
-        id="spectrum",
-        source=ABSTRACT,
-        claim="shape bias is entangled with how natural images are: their spectrum",
-        expected="of sets that differ in the exponent alone, the highest and the lowest "
-        "shape bias have intervals apart, on some stimuli",
-        tolerance="95 % intervals over source images",
-        certainty="read",
-        judge=_moves(EXPONENT),
+    _changed(
+        "spectrum",
+        "their spectrum",
+        "of sets that differ in the exponent alone, the highest and the lowest shape bias "
+        "have intervals apart, on some stimuli",
+        EXPONENT,
     ),
-    Entry(
-        id="sizes",
-        source=ABSTRACT,
-        claim="shape bias is entangled with how natural images are: sizes of things",
-        expected="of dead leaves that differ in the law of sizes alone, likewise",
-        tolerance="95 % intervals over source images",
-        certainty="read",
-        judge=_moves(SIGMA),
+    _changed(
+        "sizes",
+        "sizes of things",
+        "of dead leaves that differ in the law of sizes alone, likewise",
+        SIGMA,
     ),
-    Entry(
-        id="occlusion",
-        source=ABSTRACT,
-        claim="shape bias is entangled with how natural images are: things hide others",
-        expected="of dead leaves that differ in their opacity alone, likewise",
-        tolerance="95 % intervals over source images",
-        certainty="read",
-        judge=_moves(OPACITY),
+    _changed(
+        "occlusion",
+        "things hide others",
+        "of dead leaves that differ in their opacity alone, likewise",
+        OPACITY,
     ),
-    Entry(
-        id="white-noise",
-        source=ABSTRACT,
-        claim="shape bias is entangled with how natural images are: white noise in them",
-        expected="of images mixed with more and less of it, likewise",
-        tolerance="95 % intervals over source images",
-        certainty="read",
-        judge=_moves(WHITE),
+    _changed(
+        "white-noise",
+        "white noise in them",
+        "of images mixed with more and less of it, likewise",
+        WHITE,
     ),
     Entry(
         id="distance",

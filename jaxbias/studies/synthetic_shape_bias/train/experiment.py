@@ -46,10 +46,7 @@ def check(config: Config) -> None:
         if config.model not in mae.MODELS:
             raise UsageError(f"--model: one of {', '.join(mae.MODELS)}")
     else:
-        try:
-            catalogue.entry(config.model)
-        except catalogue.UnknownModelError as error:
-            raise UsageError(f"--model: {error}") from error
+        catalogue.check(config.model)
     if ":" not in config.data:
         images.generator(config)
     if config.cue_conflict:

@@ -13,7 +13,6 @@ from jaxbias import rng
 from jaxbias.data import sources, transforms
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.generators import catalogue
-from jaxbias.data.pipelines import Skipped
 from jaxbias.files import UsageError
 from jaxbias.studies.synthetic_shape_bias.train.config import Config
 from jaxbias.training import sets
@@ -80,7 +79,7 @@ def _made(config: Config) -> Sets:
         index = first + np.arange(count)
         pixels, labels = catalogue.kept(made, seed, index, table)
         images = ImageSet(pixels, labels.astype(np.int64), classes, "made here")
-        return Prepared(images, images, config.size, Skipped(images))
+        return Prepared.of(images)
 
     if config.endless:
         training = Drawn(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -14,7 +13,6 @@ from jaxtyping import Array
 from jaxbias import rng
 from jaxbias.data.cue_conflict import Stimuli
 from jaxbias.numerics.bootstrap import interval
-from jaxbias.numerics.image_features import shrunk
 from jaxbias.probes import cues, linear, neighbours
 from jaxbias.probes.features import extract
 from jaxbias.probes.shape_bias import Sources
@@ -78,19 +76,8 @@ def shown(config: Config) -> list[Set]:
 def _at(one: Set, size: int) -> Set:
     both = one.agreeing
     if both is not None:
-        both = replace(both, images=_brought(both.images, size))
-    return replace(one, images=_brought(one.images, size), agreeing=both)
-
-
-def _brought(images: np.ndarray, size: int) -> np.ndarray:
-    parts = (images[i : i + PIECE] for i in range(0, len(images), PIECE))
-    smaller = (_smaller(jnp.asarray(part), size) for part in parts)
-    return np.concatenate([np.round(part).astype(np.uint8) for part in smaller])
-
-
-@partial(jax.jit, static_argnums=1)
-def _smaller(images: Array, size: int) -> Array:
-    return shrunk(images.astype(jnp.float32), size)
+        both = replace(both, images=stimuli.brought(both.images, size))
+    return replace(one, images=stimuli.brought(one.images, size), agreeing=both)
 
 
 @dataclass(frozen=True)
@@ -119,7 +106,7 @@ def of_one_cue(config: Config) -> list[OneCue]:
         if folder := getattr(config, name):
             one = Stimuli.open(folder, conflict=False)
             labels = neighbours.released_labels(one.shapes)
-            found.append(OneCue(name, _brought(one.images(), size), labels))
+            found.append(OneCue(name, stimuli.brought(one.images(), size), labels))
     return found
 
 
