@@ -1,14 +1,16 @@
 """Sets of images that are ready for a training: their size settled, in memory or not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxbias import devices
+from jaxbias.arrays import Array
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.pipelines import Skipped, in_order, load
 from jaxbias.data.sources import Source, Subset
@@ -129,6 +131,79 @@ class Drawn:
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel of some images, scale 0 to 1."""
         return moments(self.sample(SAMPLE))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Images in memory, of which trainings take different parts.
+
+    Attributes:
+        images: All of them, square.
+        most: Images of the largest part; an image may count several times.
+    """
+
+    images: ImageSet
+    most: int
+    _laid: dict[Any, tuple[Array, Array]] = field(default_factory=dict, init=False)
+
+    def laid(self, sharding: jax.sharding.Sharding) -> tuple[Array, Array]:
+        """Pixels and labels on the devices, where they stay."""
+        if sharding not in self._laid:
+            labels = self.images.labels.astype(np.int32)
+            both = np.asarray(self.images.images), labels
+            self._laid[sharding] = devices.laid_out(both, sharding)
+        return self._laid[sharding]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A training set that is part of a pool.
+
+    Attributes:
+        pool: Where the images are.
+        numbers: Which of them; any may be there several times.
+    """
+
+    pool: Pool
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, in the order of the labels."""
+        return self.pool.images.classes
+
+    @property
+    def size(self) -> int:
+        """Side, in pixels."""
+        return self.pool.images.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """Of an image."""
+        return self.pool.images.images.shape[-1]
+
+    def batches(self, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Every image as often as it is there, in order."""
+        images = self.pool.images
+        for first in range(0, len(self), batch):
+            own = self.numbers[first : first + batch]
+            yield np.asarray(images.images[own]), images.labels[own]
+
+    def sample(self, count: int) -> np.ndarray:
+        """Pixels of some images, spread over the part."""
+        own = self.numbers[evenly(len(self), count)]
+        return np.asarray(self.pool.images.images[own])
+
+    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, on the scale 0 to 1."""
+        return moments(self.sample(len(self)))
+
+
+Images: TypeAlias = Prepared | Drawn | Part
+"""What a network can be trained on, and scored on."""
 
 
 def moments(
