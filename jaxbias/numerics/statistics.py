@@ -193,3 +193,22 @@ def sign_flips(differences: np.ndarray, *, resamples: int, seed: int) -> SignFli
         falling=p(-sums, -here),
         either=p(np.abs(sums), np.abs(here)),
     )
+
+
+def calibration_error(
+    confidences: np.ndarray, right: np.ndarray, *, bins: int = 15
+) -> float:
+    """How far confidence is from accuracy: the expected calibration error, 0 to 1.
+
+    The mean over images of the difference between mean confidence and accuracy within
+    bins of equal width (Guo et al., ICML 2017).
+
+    Args:
+        confidences: Probability of the predicted class, (image,), 0 to 1.
+        right: Whether it is the true one, (image,).
+        bins: Their number.
+    """
+    own = np.minimum((confidences * bins).astype(int), bins - 1)
+    counts = np.bincount(own, minlength=bins)
+    off = np.bincount(own, confidences - right.astype(float), minlength=bins)
+    return float(np.abs(off).sum() / counts.sum())

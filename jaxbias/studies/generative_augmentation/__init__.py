@@ -19,6 +19,11 @@ EXPERIMENTS = {
         "jaxbias.studies.generative_augmentation.generator.experiment",
         "train cDCGAN or EDM on small images, and draw images from it",
     ),
+    "images": (
+        "jaxbias.studies.generative_augmentation.images.experiment",
+        "classifiers on real and generated images: gains, gaps, with and without "
+        "augmentation",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

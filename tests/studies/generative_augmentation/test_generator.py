@@ -130,7 +130,7 @@ def test_verdicts_tell_noise_and_copies():
     def judged(own):
         evidence = published.Evidence(
             *(config, 5, 10),
-            samples.quality(own, rest, real, config),
+            samples.quality(own, rest, real, most=60, seed=0),
             samples.nearest(own, rest, real, config),
         )
         return {row["id"]: row["outcome"] for row in published.judge(evidence)}

@@ -70,7 +70,9 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     samples.written(found, directory)
     real, known = (np.asarray(one.images.images) for one in (held_out, training))
     with reporter.status("measuring the samples"):
-        quality = samples.quality(found["image"], real, known, config)
+        quality = samples.quality(
+            found["image"], real, known, most=config.measured, seed=config.seed
+        )
         nearest = samples.nearest(found["image"], real, known, config)
     directory.write_table(quality)
     directory.write_table(nearest, "nearest.parquet")

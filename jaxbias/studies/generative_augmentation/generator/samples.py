@@ -84,23 +84,30 @@ def written(samples: dict[str, np.ndarray], directory: RunDirectory) -> None:
 
 
 def quality(
-    made: np.ndarray, held_out: np.ndarray, training: np.ndarray, config: Config
+    made: np.ndarray,
+    held_out: np.ndarray,
+    training: np.ndarray,
+    *,
+    most: int,
+    seed: int,
 ) -> Columns:
     """How samples, training images and noise stand beside images that were not trained on.
+
+    Of each set at most `most` are taken, evenly; `seed` is that of noise and features.
 
     A row for each of the three and each feature. Columns: `images` ("samples",
     "training", "noise"), `feature`, `images_each`; `kid` and `frechet` distance,
     `precision`, `recall`, `density`, `coverage`; `vendi`.
     """
-    random = np.random.default_rng(config.seed)
-    count = min(config.measured, len(held_out), len(training), len(made))
+    random = np.random.default_rng(seed)
+    count = min(most, len(held_out), len(training), len(made))
     sets = {
         "held-out": held_out[evenly(len(held_out), count)],
         "samples": made[evenly(len(made), count)],
         "training": training[evenly(len(training), count)],
     }
     sets["noise"] = random.integers(0, 256, sets["samples"].shape).astype(np.uint8)
-    key = rng.stream(jax.random.key(config.seed), "features")
+    key = rng.stream(jax.random.key(seed), "features")
     whole = image_features.features(key, np.concatenate([*sets.values()]), FEATURES)
     rows = []
     for feature, values in whole.items():

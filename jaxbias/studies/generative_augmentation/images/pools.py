@@ -53,9 +53,7 @@ class Real:
                 )
             )
         else:
-            training, test = (
-                _in_memory(source, config) for source in _splits(config)
-            )
+            training, test = (_in_memory(source, config) for source in _splits(config))
         if config.validation >= len(training):
             raise SourceError(
                 f"--validation: {config.validation} of {len(training)} images"
