@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,7 +68,7 @@ STYLES = ("-", "--", ":", "-.")
 
 def _styled(
     table: Columns, own: np.ndarray
-) -> Iterator[tuple[str, np.ndarray, dict[str, object]]]:
+) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
     """As `_lines`, with a colour for each generator and a dash for each setting."""
     names = [name for name in dict.fromkeys(table["generator"].tolist()) if name]
     colours = dict(zip(names, shades(len(names)), strict=True))
@@ -166,7 +167,7 @@ def _curve(
     name: str,
     amounts: np.ndarray,
     label: str,
-    style: dict[str, object],
+    style: dict[str, Any],
 ) -> None:
     """One line of `curves`."""
     x = np.searchsorted(amounts, table["amount"][rows])

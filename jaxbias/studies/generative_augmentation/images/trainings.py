@@ -65,10 +65,10 @@ def plan(config: Config) -> list[Case]:
     amounts = amounts_of(config)
     for generator in generators_of(config):
         for augmentation in config.augmentations:
-            common = {"augmentation": augmentation, "generator": generator}
+            common = Case(augmentation=augmentation, generator=generator)
             cases += [
-                Case(
-                    **common,
+                replace(
+                    common,
                     amount=amount,
                     weight=float(weight),
                     real_share=share,
@@ -79,7 +79,7 @@ def plan(config: Config) -> list[Case]:
                 )
             ]
             if config.alone:
-                cases.append(Case(**common, amount=amounts[-1], alone=True))
+                cases.append(replace(common, amount=amounts[-1], alone=True))
     return cases
 
 
