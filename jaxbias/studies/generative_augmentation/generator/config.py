@@ -75,7 +75,7 @@ CDCGAN: Mapping[str, Config] = {
         measured=100,
     ),
     "quick": replace(
-        Config(), width=64, most_images=5_000, epochs=60, samples=2_000, measured=1_000
+        Config(), width=64, most_images=4_000, epochs=30, samples=2_000, measured=1_000
     ),
     "paper": Config(),
 }
