@@ -35,6 +35,15 @@ def evenly(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
+def rank_within(labels: np.ndarray) -> np.ndarray:
+    """The number of each thing among those of its label, from 0, in order."""
+    rank = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        rank[own] = np.arange(len(own))
+    return rank
+
+
 def wilson(
     successes: float, count: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.pipelines import Skipped, in_order, load
 from jaxbias.data.sources import Source, Subset
 from jaxbias.models import catalogue
-from jaxbias.numerics.statistics import evenly
+from jaxbias.numerics.statistics import evenly, rank_within
 from jaxbias.training.evaluation import whole
 from jaxbias.training.feeds import Draw
 from jaxbias.training.recipes import Running
@@ -250,12 +250,7 @@ def limited(source: Source, most: int | None) -> Source:
         return source
     if most < len(source.classes):
         raise SourceError(f"{most} images for {len(source.classes)} classes")
-    # The number of each image within its class; the lowest numbers are taken first.
-    rank = np.zeros(len(source), int)
-    for label in range(len(source.classes)):
-        members = np.flatnonzero(source.labels == label)
-        rank[members] = np.arange(len(members))
-    chosen = np.argsort(rank, kind="stable")[:most]
+    chosen = np.argsort(rank_within(source.labels), kind="stable")[:most]
     return Subset(source, np.sort(chosen))
 
 

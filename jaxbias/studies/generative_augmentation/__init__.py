@@ -19,6 +19,10 @@ EXPERIMENTS = {
         "jaxbias.studies.generative_augmentation.generator.experiment",
         "train cDCGAN or EDM on small images, and draw images from it",
     ),
+    "image-generations": (
+        "jaxbias.studies.generative_augmentation.image_generations.experiment",
+        "generators of images that are trained on what generators drew",
+    ),
     "images": (
         "jaxbias.studies.generative_augmentation.images.experiment",
         "classifiers on real and generated images: gains, gaps, with and without "

@@ -53,6 +53,7 @@ def whole(tmp_path_factory):
     config = replace(
         TINY,
         generated=(f"edm={folder / 'made.npz'}",),
+        amounts=("0", "40"),
         lengths="steps",
         weights=(1.0, 0.5),
         real_shares=(0.5,),
@@ -66,9 +67,9 @@ def test_a_run_leaves_what_it_promises(whole):
     config, directory = whole
     table, gains = directory.read_table(), directory.read_table("gains.parquet")
     cases = plan(config)
-    # Real images; two keeps, weights and amounts each; generated alone: by augmentation.
-    assert len(cases) == 2 * (1 + 8 + 1)
-    assert len(table["seed"]) == 2 * len(cases) and len(gains["gain"]) == 18
+    # Real images; two keeps and weights each; generated alone: by augmentation.
+    assert len(cases) == 2 * (1 + 4 + 1)
+    assert len(table["seed"]) == 2 * len(cases) and len(gains["gain"]) == 10
     assert np.isfinite(table["test_accuracy"]).all()
     assert np.isnan(table["real_accuracy"]).tolist() == table["alone"].tolist()
     assert np.isnan(table["generated_loss"]).tolist() == results.none(table).tolist()
@@ -98,7 +99,7 @@ def test_seeds_are_paired(whole):
         for row in rows
         if row["kind"] == "validation"
     }
-    assert len(losses) == 40
+    assert len(losses) == 24
     chosen = directory.read_table("chosen.parquet")
     assert len(chosen["amount"]) == 2 and set(chosen["generator"].tolist()) == {"edm"}
 

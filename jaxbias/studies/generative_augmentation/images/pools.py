@@ -9,7 +9,7 @@ import numpy as np
 from jaxbias.data import generated, sources
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.shapes import SHAPES, shapes
-from jaxbias.numerics.statistics import evenly
+from jaxbias.numerics.statistics import evenly, rank_within
 from jaxbias.studies.generative_augmentation.images.config import (
     Config,
     amounts_of,
@@ -94,10 +94,8 @@ def _in_memory(source: sources.Source, config: Config) -> ImageSet:
 def _last_of_each(labels: np.ndarray, count: int) -> np.ndarray:
     """Which images are held out: the last of each class, as many of each as can be."""
     held = np.zeros(len(labels), bool)
-    places = [np.flatnonzero(labels == label)[::-1] for label in np.unique(labels)]
-    rank = np.concatenate([np.arange(len(own)) for own in places])
-    order = np.argsort(rank, kind="stable")[:count]
-    held[np.concatenate(places)[order]] = True
+    from_the_end = rank_within(labels[::-1])[::-1]
+    held[np.argsort(from_the_end, kind="stable")[:count]] = True
     return held
 
 
