@@ -340,7 +340,7 @@ def rows_of(
             row: dict[str, Any] = {"part": part, "model": case.model, "batch": count}
             row |= {"classes": CLASSES, "parameters": ours.parameters}
             row |= {"step_gflops": each[part] * count / 1e9} | compiled[part] | same
-            ask = _asked(worker, part, ours, draws, case) if forms else None
+            ask = _asked(worker, part, ours, draws, case) if forms else worker.ask
             row |= training.in_turns(timed, sides[part], ask, seconds, forms)
             row["share_of_matmul"] = row["ours_images_per_s"] * each[part] / peak
             row["peak_memory_mb"] = machine.peak_memory() / 2**20

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmarks.other_side import serve
 from benchmarks.torch_models import timed
@@ -249,14 +250,16 @@ class Edm:
     """A denoiser; see `jaxbias.models.denoiser`."""
 
     def __init__(self, sizes: Mapping[str, Any], classes: int) -> None:
-        self.model, self.sizes = nn.ModuleDict({"network": UNet(sizes, classes)}), sizes
+        self.network, self.sizes = UNet(sizes, classes), sizes
+        self.model: nn.Module = nn.ModuleDict({"network": self.network})
         self.count, self.average = classes, None
+        self.averaged: Callable = get_ema_multi_avg_fn(0.99)
         self.forms: dict[tuple[str, str], Callable] = {}
 
     def denoised(self, noisy: Tensor, level: Tensor, classes: Tensor) -> Tensor:
         wide, both = level[:, None, None, None], level**2 + DATA**2
         root = both.sqrt()[:, None, None, None]
-        given = self.model["network"](noisy / root, level.log() / 4, classes)
+        given = self.network(noisy / root, level.log() / 4, classes)
         skip = DATA**2 / both[:, None, None, None]
         return skip * noisy + wide * DATA / root * given
 
@@ -296,8 +299,7 @@ class Edm:
         loss = self._form(form, "loss")(images, classes)
         loss.backward()
         self.optimiser.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(self.average, weights, 0.01)
+        self.averaged(self.average, weights, 0)
         return float(loss.detach())
 
     def drawn(self, form: str, start: Tensor, labels: Tensor) -> Tensor:
@@ -332,7 +334,8 @@ class Cdcgan:
         self.generator = Generator(width, classes)
         self.judge = Discriminator(width // 2, classes)
         parts = {"generator": self.generator, "discriminator": self.judge}
-        self.model, self.count, self.optimisers = nn.ModuleDict(parts), classes, []
+        self.model: nn.Module = nn.ModuleDict(parts)
+        self.count, self.optimisers = classes, []
         self.rate, self.forms = sizes["rate"], {}
 
     def of_generator(self, noise: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:

@@ -182,7 +182,7 @@ def test_generators_of_images_are_the_same_on_both_sides(kind):
 
     config = replace(PRESETS[kind]["smoke"], width=8, batch=4, steps=3)
     if kind == "edm":
-        config = replace(config, attended=(16,), factors=(1, 2))
+        config = replace(config, factors=(2,))
     case = image_generators.case("smoke", config, 3)
     rows = image_generators.rows_of(case, 0, 1e9, forms=("eager", "contiguous"))
     assert [row["part"] for row in rows] == ["training", "sampling"]

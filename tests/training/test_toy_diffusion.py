@@ -29,7 +29,6 @@ ANGLES = 2 * np.pi * np.arange(MODES) / MODES
 PLACES = RADIUS * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
 EDGES = np.linspace(-1.25, 1.25, 26)
 COUNT = 20_000
-EIGHTEEN = Sampler()
 
 
 def true_draws(random, count=COUNT):
@@ -134,7 +133,7 @@ class Perceptron(nn.Module):
         return nn.Dense(images[0].size)(nn.silu(x)).reshape(images.shape)
 
 
-EPOCHS, EPOCH_STEPS, BATCH = 30, 20, 1024
+EPOCHS, EPOCH_STEPS, BATCH = 30, 20, 512
 
 
 def trained():
@@ -169,24 +168,23 @@ def trained():
     return task, state
 
 
-def drawn(task, params, noise, how=EIGHTEEN):
+def drawn(task, params, noise):
     def denoise(x, level):
         return task.model.apply({"params": params}, x, level, method="denoised")
 
-    return divergence(followed(denoise, noise, how))
+    return divergence(followed(denoise, noise, Sampler()))
 
 
 def test_a_trained_denoiser_recovers_the_density(of_true_draws, noise, monkeypatch):
     task, state = trained()
     found = drawn(task, state.ema, noise)
     bound = of_true_draws + 0.12
-    # Measured: 0.093, of which 0.013 are those of true draws and 0.02 Heun's error.
+    # Measured: 0.095, of which 0.013 are those of true draws and 0.02 Heun's error.
     print(f"KL {found:.3f}, of true draws {of_true_draws:.3f}")
     assert found < bound
-    # Weights as the last step left them are worse than their average: 0.125.
+    # Weights as the last step left them are worse than their average: 0.112.
     assert drawn(task, state.params, noise) > found
-    # Too few levels, and factors for data of another deviation than in training: 6.5.
-    assert drawn(task, state.ema, noise, Sampler(steps=2)) > bound + 1
+    # Factors for data of another deviation than in training: more than 6.
     other = partial(diffusion.preconditioning, data=1.0)
     monkeypatch.setattr(diffusion, "preconditioning", other)
     assert drawn(task, state.ema, noise) > bound + 1
