@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxbias.arrays import RandomKey
+from jaxbias.data.geometric_augmentation import Geometric
 from jaxbias.models.adversaries import Adversaries
 from jaxbias.models.catalogue import HALF, Entry
 from jaxbias.models.cdcgan import NOISE, Discriminator, Generator
@@ -46,8 +47,8 @@ def recipe_of(config: Config) -> Recipe:
         beta1=beta1,
         beta2=beta2,
         weight_decay=0.0,
-        # EDM's pipeline mirrors half of its images; cDCGAN is shown none.
-        augment=("flip",) if config.kind == "edm" else (),
+        # EDM mirrors half of its images, here or where it is told; cDCGAN is shown none.
+        augment=("flip",) if config.kind == "edm" and not config.augmented else (),
         ema_decay=decay,
         ema_ramp=None if decay is None else 0.05,
     )
@@ -82,7 +83,10 @@ def _denoiser(config: Config, classes: int, dtype: Any) -> Denoiser:
         dropout=config.dropout,
         dtype=dtype,
     )
-    return Denoiser(network, classes=classes)
+    if not config.augmented:
+        return Denoiser(network, classes=classes)
+    augment = Geometric(config.augmented)
+    return Denoiser(network, classes, augment, augment.numbers)
 
 
 def drawer(config: Config, task: Task, state: TrainState) -> Draw:
