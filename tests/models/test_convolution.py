@@ -200,3 +200,27 @@ def test_padding_may_have_a_name():
         found = convolution.convolve(x, w, (1, 1), name)
         expected = lax.conv_general_dilated(x, w, (1, 1), name, dimension_numbers=NHWC)
         np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5, 7, 3), (1, 1, 1, 2, 4)])
+def test_sides_are_doubled_as_by_a_transposed_convolution(shape):
+    *images, fan_out = shape
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.normal(size=images), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=(4, 4, images[-1], fan_out)), jnp.float32)
+
+    def plain(x, kernel):
+        return lax.conv_transpose(
+            x, kernel, (2, 2), "SAME", dimension_numbers=convolution.NHWC
+        )
+
+    def all_of(function):
+        loss = lambda x, kernel: jnp.sum(jnp.sin(function(x, kernel)))  # noqa: E731
+        return function(x, kernel), *jax.grad(loss, argnums=(0, 1))(x, kernel)
+
+    for found, expected in zip(
+        all_of(jax.jit(convolution.doubled)), all_of(plain), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    with pytest.raises(ValueError, match="4 x 4"):
+        convolution.doubled(x, kernel[:3])
