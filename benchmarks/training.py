@@ -35,6 +35,7 @@ from benchmarks import machine, reading
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
 from jaxbias.models.catalogue import CATALOGUE, build
+from jaxbias.models.cdcgan import Up
 from jaxbias.models.unet import Block
 from jaxbias.models.vit import Attention
 from jaxbias.training import optimisers, steps
@@ -141,7 +142,7 @@ def layer_flops(run: Callable[[], Any]) -> float:
         if isinstance(module, nn.Conv | nn.Dense):
             kernel = module.variables["params"]["kernel"]
             total += 2 * result.size * math.prod(kernel.shape[:-1])
-        elif isinstance(module, nn.ConvTranspose):
+        elif isinstance(module, Up):
             kernel = module.variables["params"]["kernel"]
             total += 2 * given[0].size * kernel.size / kernel.shape[-2]
         elif isinstance(module, Attention):
