@@ -16,9 +16,6 @@ for the output, the input gradient and the weight gradient:
 - Transposed, 4 x 4 of stride 2, 256 to 128 and 128 to 64 channels: 1, 1, 25 to 50. Its
   weight gradient is that of the convolution whose transpose it is.
 
-- Transposed, 4 x 4 with stride 2 (`doubled`): 1 forward, and 13 to 36 for both gradients,
-  of which XLA's dilated forms are not vectorised. One product, whose parts are added.
-
 The rest is left to XLA: strides in 3 x 3, stems, sharding that is part of the types. What
 was tried and is not faster: sums over taps of products (0.5 to 1.5), gathered patches
 (0.4 to 1.4), gradients of stride 2 by parity (0.5 to 1), three dimensions (0.5).
@@ -194,61 +191,6 @@ def _by_platform(cpu: Callable, default: Callable, *operands: Array) -> Any:
 def _gradients(plain: Callable, x: Array, kernel: Array, g: Array) -> Any:
     """Both gradients as JAX derives them."""
     return jax.vjp(plain, x, kernel)[1](g)
-
-
-# Transposed convolutions that double the size
-
-
-def doubled(x: Images, kernel: Kernel) -> Features:
-    """PyTorch's transposed convolution of 4 x 4, stride 2, padding 1: sides twice as long.
-
-    Args:
-        x: Images.
-        kernel: Of 4 x 4, as `nn.ConvTranspose` has it: turned by half against PyTorch's.
-
-    Raises:
-        ValueError: If the kernel is of another size.
-    """
-    if kernel.shape[:2] != (4, 4):
-        raise ValueError(f"a kernel of 4 x 4 is needed, got {kernel.shape[:2]}")
-
-    def default(x: Images, kernel: Kernel) -> Features:
-        strides, numbers = (2, 2), NHWC
-        return lax.conv_transpose(x, kernel, strides, "SAME", dimension_numbers=numbers)
-
-    if _explicit(x, kernel):
-        return default(x, kernel)
-    return _by_platform(_doubled, default, x, kernel)
-
-
-def _doubled(x: Images, kernel: Kernel) -> Features:
-    """What each pixel adds to 4 x 4 others, by one product, and the sum of these."""
-    count, height, width, channels = x.shape
-    features = kernel.shape[-1]
-    taps = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(channels, -1)
-    parts = x.reshape(-1, channels) @ taps
-    parts = parts.reshape(count, height, width, 4, 4, features)
-    rows = _overlapped(parts, side=1, tap=3)
-    both = _overlapped(rows, side=3, tap=4)
-    return both.reshape(count, 2 * height, 2 * width, features)
-
-
-def _overlapped(parts: Array, *, side: int, tap: int) -> Array:
-    """Sums along a side, even and odd ones as a new axis after it.
-
-    A pixel's tap number t belongs to place 2 pixel + t - 1.
-    """
-
-    def moved(part: Array, by: int) -> Array:
-        edges = [(0, 0, 0)] * part.ndim
-        edges[side] = (by, -by, 0)
-        return lax.pad(part, jnp.zeros((), part.dtype), edges)
-
-    first, second, third, last = (
-        lax.index_in_dim(parts, number, tap, keepdims=False) for number in range(4)
-    )
-    even, odd = second + moved(last, 1), third + moved(first, -1)
-    return jnp.stack([even, odd], axis=side + 1)
 
 
 # Convolutions as large as their stride

@@ -78,7 +78,7 @@ CDCGAN: Mapping[str, Config] = {
         measured=100,
     ),
     "quick": replace(
-        Config(), width=64, most_images=4_000, epochs=30, samples=2_000, measured=1_000
+        Config(), width=32, most_images=4_000, epochs=70, samples=10_000, measured=1_000
     ),
     "paper": Config(),
 }
