@@ -1,8 +1,10 @@
 """Files of generated images, in the layouts that people have, brought to one form.
 
 npz files of images and labels (several parts follow one another), folders with an array of
-each class (0.npy, 1.npy, ...), and zip files of pictures with a dataset.json. What can be
-converted without guessing is converted, and said; all else is an error of one line.
+each class (0.npy, 1.npy, ...) or a folder of pictures of each class, zip files of pictures
+with a dataset.json, and flat files of pixels beside an array of labels, as
+IMAGES.bin+LABELS.npy. What can be converted without guessing is converted, and said; all
+else is an error of one line. Pickles are not opened.
 """
 
 import json
@@ -13,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxbias.data import sources
 from jaxbias.data.archives import ImageSet, SourceError, npz_arrays, reason
 from jaxbias.data.images import ImageError, decode_named
+from jaxbias.data.pipelines import Skipped, load
 
 SLACK = 0.01
 """By which floating-point pixels may leave their range."""
@@ -40,7 +44,7 @@ def read(paths: Sequence[Path], *, classes: Sequence[str], size: int) -> Generat
     """Read files, one after the other, as one set.
 
     Args:
-        paths: npz files, folders of arrays, or zip files.
+        paths: npz files, folders, zip files, or IMAGES.bin+LABELS.npy.
         classes: Names of the labels.
         size: Side of the images in pixels.
 
@@ -50,7 +54,7 @@ def read(paths: Sequence[Path], *, classes: Sequence[str], size: int) -> Generat
     """
     images, labels, notes = [], [], []
     for path in paths:
-        pixels, own = _opened(path, classes)
+        pixels, own = _opened(path, classes, size)
         pixels, said = pixels_of(pixels, path)
         if pixels.shape[1:] != (size, size, 3):
             raise SourceError(
@@ -70,14 +74,61 @@ def read(paths: Sequence[Path], *, classes: Sequence[str], size: int) -> Generat
     return Generated(found, tuple(notes))
 
 
-def _opened(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def files_of(path: Path) -> list[Path]:
+    """The files that a path stands for: two where it is IMAGES.bin+LABELS.npy."""
+    first, plus, second = str(path).rpartition("+")
+    return [Path(first), Path(second)] if plus and first.endswith(".bin") else [path]
+
+
+def _opened(
+    path: Path, classes: Sequence[str], size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels as they are in a file."""
-    if path.is_dir():
+    if path.is_dir() and any(path.glob("*.npy")):
         return _of_classes(path, classes)
+    if path.is_dir():
+        return _pictures(path, classes, size)
     if path.suffix == ".zip":
         return _zipped(path)
+    if len(files_of(path)) == 2 or path.suffix == ".bin":
+        return _flat(path, size)
     images, labels, _ = npz_arrays(path)
     return images, labels
+
+
+def _pictures(
+    folder: Path, classes: Sequence[str], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A folder of pictures of each class, named by its number or name."""
+    source = sources.open_source(f"folder:{folder}")
+    numbers = {str(number): number for number in range(len(classes))}
+    numbers |= {name: number for number, name in enumerate(classes)}
+    if unknown := [name for name in source.classes if name not in numbers]:
+        raise SourceError(
+            f"{folder}: {unknown[0]!r} is no class; pictures are in a folder of each"
+        )
+    found = load(source, size, Skipped(source))
+    own = np.asarray([numbers[name] for name in source.classes])
+    return np.asarray(found.images), own[found.labels]
+
+
+def _flat(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels one after the other, channels last, and an array of labels."""
+    files = files_of(path)
+    if len(files) < 2:
+        raise SourceError(f"{path}: labels are needed: {path.name}+LABELS.npy")
+    each = size * size * 3
+    try:
+        whole = files[0].stat().st_size
+        if whole % each:
+            raise SourceError(f"{files[0]}: {whole} bytes, {each} an image: cut short")
+        pixels = np.memmap(files[0], np.uint8, "r") if whole else np.zeros(0, np.uint8)
+        labels = np.load(files[1], allow_pickle=False)
+    except (OSError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{path}: {reason(error)}") from error
+    return pixels.reshape(-1, size, size, 3), labels
 
 
 def _of_classes(folder: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -146,3 +146,47 @@ def test_fewer_are_part_of_more():
     assert (generated.nested(100, 30, seed=4) != whole[:30]).any()
     with pytest.raises(SourceError, match="101 of 100"):
         generated.nested(100, 101, seed=0)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_folder_has_pictures_of_each_class(tmp_path, images, by_name):
+    for number, (image, label) in enumerate(zip(images, LABELS, strict=True)):
+        folder = tmp_path / (CLASSES[label] if by_name else str(label))
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number:06d}.png")
+    found = read(tmp_path)
+    assert found.images.labels.tolist() == sorted(LABELS)
+    np.testing.assert_array_equal(
+        found.images.images, images[np.argsort(LABELS, kind="stable")]
+    )
+    (tmp_path / "emu").mkdir()
+    Image.fromarray(images[0]).save(tmp_path / "emu" / "0.png")
+    with pytest.raises(SourceError, match="'emu' is no class"):
+        read(tmp_path)
+
+
+def test_flat_pixels_have_labels_beside_them(tmp_path, images):
+    images.tofile(tmp_path / "images.bin")
+    np.save(tmp_path / "labels.npy", LABELS)
+    both = tmp_path / f"images.bin+{tmp_path / 'labels.npy'}"
+    found = read(both)
+    np.testing.assert_array_equal(found.images.images, images)
+    assert found.images.labels.tolist() == LABELS.tolist()
+    with pytest.raises(SourceError, match="labels are needed: images.bin"):
+        read(tmp_path / "images.bin")
+    (tmp_path / "images.bin").write_bytes(images.tobytes()[:-5])
+    with pytest.raises(SourceError, match="cut short"):
+        read(both)
+    (tmp_path / "labels.npy").unlink()
+    images.tofile(tmp_path / "images.bin")
+    with pytest.raises(SourceError, match="labels.npy"):
+        read(both)
+
+
+def test_pictures_without_labels_are_refused(tmp_path, images):
+    """As EDM's generate.py writes them: NNNNNN.png, of no class."""
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number:06d}.png")
+    with pytest.raises(SourceError) as error:
+        read(tmp_path)
+    assert "\n" not in str(error.value)

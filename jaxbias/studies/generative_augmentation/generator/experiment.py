@@ -67,7 +67,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     found = samples.drawn(draw, config, classes, directory, reporter)
     if found is None or not devices.is_writer():
         return
-    samples.written(found, directory)
+    samples.written(found, directory, seed=config.seed)
     real, known = (np.asarray(one.images.images) for one in (held_out, training))
     with reporter.status("measuring the samples"):
         quality = samples.quality(

@@ -88,10 +88,13 @@ def whole(parts: Sequence[Columns]) -> Columns:
     return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
 
-def written(samples: dict[str, np.ndarray], directory: RunDirectory) -> None:
-    """Write the samples as an npz file of `image` and `label`."""
+def written(
+    samples: dict[str, np.ndarray], directory: RunDirectory, *, seed: int
+) -> None:
+    """Write the samples as an npz file of `image`, `label` and the run's `seed`."""
     buffer = io.BytesIO()
-    np.savez(buffer, image=samples["image"], label=samples["label"])
+    images, labels = samples["image"], samples["label"]
+    np.savez(buffer, image=images, label=labels, seed=np.asarray(seed))
     write_atomic(directory.path / FILE, buffer.getvalue())
 
 

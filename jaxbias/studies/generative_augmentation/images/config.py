@@ -41,9 +41,9 @@ class Config:
     """Real labelled images: cifar10:DIR, folder:DIR and so on, or shapes, which are drawn
     here."""
     generated: tuple[str, ...] = ()
-    """NAME=FILE,FILE,... of each generator: npz files, folders of an array a class, or zip
-    files with a dataset.json. None are needed for shapes: fresh ones stand in, and fresh
-    ones of which a third has a wrong label."""
+    """NAME=FILE,FILE,... of each generator: npz files, folders of an array or of pictures a
+    class, zip files with a dataset.json, or IMAGES.bin+LABELS.npy. None are needed for
+    shapes: fresh ones stand in, and fresh ones of which a third has a wrong label."""
     size: int = 32
     """Side of the images in pixels."""
     real: int | None = None

@@ -35,14 +35,16 @@ __all__ = ["PRESETS", "PRESETS_BY", "Config", "check", "check_values", "run", "s
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
+    from jaxbias.data import generated
     from jaxbias.models import catalogue
 
     check_values(config)
     catalogue.check(recipe_of(config, "none").model)
     for name, files in generators_of(config).items():
         for file in files:
-            if not Path(file).exists():
-                raise UsageError(f"--generated: {name}: no {file}")
+            for path in generated.files_of(Path(file)):
+                if not path.exists():
+                    raise UsageError(f"--generated: {name}: no {path}")
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
