@@ -73,7 +73,7 @@ def curves(directory: RunDirectory, config: Config) -> Figure:
         if row["kind"] == "train"
     ]
     steps = [row["step"] for row in rows]
-    gan = config.kind == "cdcgan"
+    gan = config.kind != "edm"
     fig, axes = plt.subplots(
         *(1, 2 if gan else 1),
         figsize=(8 if gan else 4.6, 3),
