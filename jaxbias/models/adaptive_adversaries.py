@@ -14,6 +14,7 @@ of these, times sixteen, and nothing is shrunk.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -95,24 +96,16 @@ class AdaptiveAdversaries(nn.Module):
         probability = self._kept("probability", jnp.float32)
         sign = self._kept("sign", jnp.float32)
         steps = self._kept("steps", jnp.int32)
-        see = lambda which, images: images  # noqa: E731
-        if keys is None:
-            noise = jnp.zeros((count, self.generator.width))
-            classes = jnp.zeros((count, self.classes))
-            added = jnp.zeros((count, self.generator.pixels))
-        else:
+        each = None
+        if keys is not None:
             each = jax.vmap(lambda key: jax.random.split(key, 3))(keys)
-            noise, classes, added = jax.vmap(self._drawn)(each[:, 0])
-            if self.change is not None:
-                change, chance = self.change, probability.value
-                # An array of keys that is used again: each part of it is taken once.
-                see = lambda which, images: change(  # noqa: E731
-                    jax.random.clone(each)[:, which], images, chance
-                )
+        see = partial(self._augmented, each, probability.value)
+        noise, classes, added = self._inputs(count, each)
         made = self.generator(noise, classes, added)
         if self.is_initializing():
             self.discriminator(images, targets)
-        judge, params = self.discriminator.clone(parent=None, name=None), None
+        # As functions, so that a gradient can be part of what is computed.
+        judge = self.discriminator.clone(parent=None, name=None)
         params = self.discriminator.variables["params"]
 
         def judged(params: Any, images: Array, classes: Array) -> Any:
@@ -145,9 +138,23 @@ class AdaptiveAdversaries(nn.Module):
     def _kept(self, name: str, dtype: Any) -> Any:
         return self.variable("batch_stats", name, jnp.zeros, (), dtype)
 
-    def _drawn(self, key: Any) -> tuple[Array, Array, Array]:
+    def _inputs(self, count: int, each: Any) -> tuple[Array, Array, Array]:
+        """What images are made from: noise, classes, and noise to add; or nothing."""
         width, pixels = self.generator.width, self.generator.pixels
-        return random_inputs(key, self.classes, width=width, pixels=pixels)
+        if each is None:
+            empty = (jnp.zeros((count, n)) for n in (width, self.classes, pixels))
+            noise, classes, added = empty
+            return noise, classes, added
+        draw = partial(random_inputs, classes=self.classes, width=width, pixels=pixels)
+        return jax.vmap(draw)(each[:, 0])
+
+    def _augmented(self, each: Any, probability: Array, which: int, images: Any) -> Any:
+        """Images as the discriminator sees them, by one of the keys of each."""
+        if each is None or self.change is None:
+            return images
+        # Cloned, as the penalty is of images that are seen twice.
+        keys = jax.random.clone(each)[:, which]
+        return self.change(keys, images, probability)
 
     def _adapt(self, probability: Any, sign: Any, steps: Any, real: Array) -> None:
         """One step of the probability, where it is due, towards the target."""

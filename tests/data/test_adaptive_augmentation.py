@@ -1,4 +1,4 @@
-"""Adaptive augmentation: each change by its definition, none at 0, shares at a probability."""
+"""Adaptive augmentation: each change by its definition, none at 0, and how often."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ SIZE = 16
 
 
 def waves(size, linear=None, shift=(0.0, 0.0)):
-    """A smooth image, even at its borders, by formula: as it is, or where it is taken to."""
+    """A smooth image by formula, as its reflections too: as it is, or where it goes."""
     middle = (size - 1) / 2
     grid = np.stack(np.meshgrid(*2 * [np.arange(size) - middle], indexing="ij"), -1)
     inverse = np.linalg.inv(np.eye(2) if linear is None else linear)

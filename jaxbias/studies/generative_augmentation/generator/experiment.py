@@ -62,6 +62,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
             *(networks.recipe_of(config), running, training, held_out),
             *(directory, reporter),
             make=networks.maker(config),
+            looks=networks.looks_of(config, len(training)),
         )
     except (SourceError, CheckpointError) as error:
         raise UsageError(str(error)) from error

@@ -21,6 +21,7 @@ from jaxbias.models.unet import UNet
 from jaxbias.numerics import diffusion
 from jaxbias.studies.generative_augmentation.generator.config import SIZE, Config
 from jaxbias.training import build
+from jaxbias.training.fit import Looks
 from jaxbias.training.objectives import ADVERSARIAL, DENOISING, PENALISED
 from jaxbias.training.recipes import Recipe
 from jaxbias.training.steps import Task, TrainState
@@ -56,6 +57,24 @@ def recipe_of(config: Config) -> Recipe:
         ema_decay=decay,
         ema_ramp=None if decay is None else 0.05,
     )
+
+
+LOOKS = 50
+"""Times that the probability of augmentation is read in a training."""
+
+
+def looks_of(config: Config, images: int) -> Looks | None:
+    """What is found out of stylegan2 in the course of its training: the probability."""
+    if config.kind != "stylegan2":
+        return None
+    steps = build.total_steps(recipe_of(config), max(1, images // config.batch))
+    at = tuple(dict.fromkeys(steps * i // LOOKS for i in range(LOOKS + 1)))
+
+    def look(task: Task, state: TrainState) -> dict[str, float]:
+        del task
+        return {"probability": float(state.batch_stats["probability"])}
+
+    return Looks(at, look)
 
 
 def maker(config: Config) -> Callable[..., Task]:
