@@ -9,6 +9,9 @@ from jaxbias.data import adaptive_augmentation as ada
 
 SIZE = 16
 
+changed = jax.jit(ada.changed)
+draw = jax.jit(ada.drawn, static_argnums=2)
+
 
 def waves(size, linear=None, shift=(0.0, 0.0)):
     """A smooth image by formula, as its reflections too: as it is, or where it goes."""
@@ -58,7 +61,7 @@ def test_nothing_is_done_at_0(key, noise):
 @pytest.mark.parametrize("quarters", range(4))
 def test_pixels_are_mirrored_turned_and_moved(noise, quarters):
     changes = with_one(mirrored=True, quarters=quarters, moved=np.array([2, -1]))
-    found = ada.changed(noise, changes)[0]
+    found = changed(noise, changes)[0]
     expected = np.rot90(np.asarray(noise)[0, :, ::-1], quarters)
     wide = np.pad(expected, ((2, 2), (2, 2), (0, 0)), mode="reflect")
     np.testing.assert_allclose(found, wide[0:SIZE, 3 : SIZE + 3], atol=1e-5)
@@ -82,33 +85,26 @@ def turn(angle):
 def test_images_are_scaled_turned_and_shifted(linear, shift):
     image = jnp.asarray(waves(SIZE))
     changes = with_one(linear=np.float32(linear), shift=np.float32(shift))
-    found = ada.changed(image, changes)
+    found = changed(image, changes)
     # Bilinear interpolation of doubled pixels is near the waves, not on them.
     np.testing.assert_allclose(found, waves(SIZE, linear, shift), atol=0.02)
 
 
 def test_a_right_angle_is_a_quarter(noise):
     smooth = jnp.asarray(waves(SIZE))
-    turned = ada.changed(smooth, with_one(linear=np.float32(turn(np.pi / 2))))
-    quarter = ada.changed(smooth, with_one(quarters=1))
+    turned = changed(smooth, with_one(linear=np.float32(turn(np.pi / 2))))
+    quarter = changed(smooth, with_one(quarters=1))
     np.testing.assert_allclose(turned, quarter, atol=0.01)
 
 
 def test_far_away_there_is_nothing(noise):
-    found = ada.changed(noise, with_one(shift=np.float32([0, 6 * SIZE])))
+    found = changed(noise, with_one(shift=np.float32([0, 6 * SIZE])))
     assert float(jnp.abs(found).max()) == 0
 
 
-def drawn(probability, count=4_000, size=32):
+def drawn(probability, count=4_000):
     keys = jax.random.split(jax.random.key(5), count)
-    return ada.Changes(
-        *(
-            np.asarray(x)
-            for x in jax.jit(ada.drawn, static_argnums=2)(
-                keys, jnp.float32(probability), size
-            )
-        )
-    )
+    return ada.Changes(*map(np.asarray, draw(keys, jnp.float32(probability), 32)))
 
 
 def test_what_is_drawn_has_its_law():
@@ -154,15 +150,15 @@ def test_a_share_is_changed():
     assert changes.mirrored.mean() == pytest.approx(0.15, abs=0.02)
     symmetric = np.abs(changes.linear[:, 0, 1]) < 1e-7
     assert symmetric.mean() == pytest.approx(0.7, abs=0.03)
-    nothing = drawn(0, count=10)
-    for own, other in zip(nothing, ada.nothing(10), strict=True):
+    nothing = drawn(0)
+    for own, other in zip(nothing, ada.nothing(4_000), strict=True):
         np.testing.assert_array_equal(own, other)
 
 
 def test_colours_are_what_they_are_called(noise):
     pixels = np.asarray(noise)
     third = ada.hue_rotation(jnp.float32(2 * np.pi / 3))
-    found = ada.changed(noise, with_one(colours=third, offset=np.float32(0.25)))
+    found = changed(noise, with_one(colours=third, offset=np.float32(0.25)))
     np.testing.assert_allclose(found, np.roll(pixels, 1, -1) + 0.25, atol=1e-5)
 
 
@@ -174,7 +170,7 @@ def test_gradients_are_those_of_a_linear_map(key, noise):
     @jax.jit
     def products(images, keys):
         made = ada.drawn(keys, jnp.float32(0.9), SIZE)
-        linear = lambda x: ada.changed(x, made._replace(offset=jnp.zeros(2)))  # noqa: E731
+        linear = lambda x: changed(x, made._replace(offset=jnp.zeros(2)))  # noqa: E731
         found, back = jax.vjp(linear, images)
         return found, jnp.sum(found * other), jnp.sum(images * back(other)[0])
 
