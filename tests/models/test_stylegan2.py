@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from jaxbias.models import stylegan2
+from jaxbias.models import style_layers, stylegan2
 from jaxbias.models.adaptive_adversaries import LAZY, PENALTY, AdaptiveAdversaries
 from jaxbias.models.adversaries import FAKE, FOOLED, REAL
 from jaxbias.models.style_layers import Linear, Modulated, doubled, smoothed
@@ -125,6 +125,19 @@ def test_filters_are_binomial():
         wide = np.pad(wide, ((2, 1), (2, 1)))
         expected = signal.correlate2d(wide, 4 * BINOMIAL, "valid")
         np.testing.assert_allclose(doubled(x)[0, ..., channel], expected, atol=1e-6)
+
+
+def test_zeros_between_pixels_are_left_out_on_a_cpu():
+    x, kernel, g = normal(6, 2, 4, 4, 3), normal(7, 3, 3, 3, 5), normal(8, 2, 9, 9, 5)
+
+    @jax.jit
+    def both(x, kernel, g):
+        forms = style_layers._added_up, style_layers._dilated
+        found = [jax.vjp(form, x, kernel) for form in forms]
+        return [(y, *back(g)) for y, back in found]
+
+    for ours, plain in zip(*both(x, kernel, g), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-4)
 
 
 @pytest.mark.parametrize(("images", "group"), [(6, 3), (4, 2), (5, 1), (2, 2)])
