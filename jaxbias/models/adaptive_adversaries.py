@@ -103,7 +103,9 @@ class AdaptiveAdversaries(nn.Module):
         noise, classes, added = self._inputs(count, each)
         made = self.generator(noise, classes, added)
         if self.is_initializing():
-            self.discriminator(images, targets)
+            # Weights and shapes are all that is asked for.
+            real = self.discriminator(images, targets)
+            return jnp.stack([real] * 4, axis=1), {"made": made}
         # As functions, so that a gradient can be part of what is computed.
         judge = self.discriminator.clone(parent=None, name=None)
         params = self.discriminator.variables["params"]
@@ -121,7 +123,7 @@ class AdaptiveAdversaries(nn.Module):
         real = judged(params, see(1, images), targets)
         fake = judged(params, lax.stop_gradient(shown), classes)
         penalty = jnp.zeros(count)
-        if train and self.gamma and not self.is_initializing():
+        if train and self.gamma:
             # Computed anew in the gradient: else all that it needs would be stored, as
             # zeros, in steps that have none.
             penalty = lax.cond(
@@ -131,7 +133,7 @@ class AdaptiveAdversaries(nn.Module):
                 params,
             )
             penalty *= LAZY * self.gamma / 2
-        if train and not self.is_initializing():
+        if train:
             self._adapt(probability, sign, steps, lax.stop_gradient(real))
         return jnp.stack([fooled, real, fake, penalty], axis=1), {"made": made}
 

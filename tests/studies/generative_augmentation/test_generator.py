@@ -93,7 +93,12 @@ def test_images_follow_from_key_and_class(key):
 def test_styles_are_drawn_by_the_average_of_the_weights(key):
     config = replace(STYLES, average=1_000.0)
     task = a_task(config)
-    state = steps.create(task, jax.random.key(0), 32)
+    shapes = jax.eval_shape(lambda: steps.create(task, jax.random.key(0), 32))
+    # Drawn by NumPy: compiling what draws all layers would be most of this test.
+    random = np.random.default_rng(0)
+    state = jax.tree.map(
+        lambda leaf: jnp.asarray(random.normal(size=leaf.shape), leaf.dtype), shapes
+    )
     average = jax.tree.map(lambda x: x + 0.1, state.params)
     draw = networks.drawer(config, task, replace(state, ema=average))
     labels = jnp.arange(4)
