@@ -177,16 +177,22 @@ class Training:
 
 
 def train(held: dict, *, steps: int, form: str, threads: int, **setting: Any) -> dict:
-    """Take steps: seconds of each, parameters, megabytes of the process's peak."""
+    """Take steps; see `timed`."""
     torch.set_num_threads(threads)
     if "training" not in held:
         held["training"] = Training(**setting)
-    training, seconds = held["training"], []
+    training = held["training"]
+    return timed(training.model, partial(training.step, form), steps)
+
+
+def timed(model: nn.Module, step: Callable[[], Any], steps: int) -> dict:
+    """Take steps: seconds of each, parameters, megabytes of the process's peak."""
+    seconds = []
     for _ in range(steps):
         start = time.perf_counter()
-        training.step(form)
+        step()
         seconds.append(time.perf_counter() - start)
-    count = sum(p.numel() for p in training.model.parameters())
+    count = sum(p.numel() for p in model.parameters())
     # Not `getrusage`, which begins with what the process that started this one had.
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -25,7 +25,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -35,6 +35,7 @@ from benchmarks import machine, reading
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
 from jaxbias.models.catalogue import CATALOGUE, build
+from jaxbias.models.unet import Block
 from jaxbias.models.vit import Attention
 from jaxbias.training import optimisers, steps
 
@@ -70,22 +71,26 @@ CASES = {
 }
 
 
-class Ours:
-    """A model in training on one batch."""
+def task_of(case: Case) -> steps.Task:
+    """What is trained, of a model of the catalogue."""
+    entry = CATALOGUE[case.model]
+    optimiser = optimisers.adamw(1e-4)
+    if case.model.startswith("resnet"):
+        optimiser = optimisers.sgd(1e-3, weight_decay=5e-4)
+    return steps.Task(
+        model=build(case.model, case.classes),
+        optimiser=optimiser,
+        classes=case.classes,
+        mean=entry.mean,
+        sd=entry.sd,
+    )
 
-    def __init__(self, case: Case) -> None:
-        entry = CATALOGUE[case.model]
-        optimiser = optimisers.adamw(1e-4)
-        if case.model.startswith("resnet"):
-            optimiser = optimisers.sgd(1e-3, weight_decay=5e-4)
-        self.case = case
-        self.task = steps.Task(
-            model=build(case.model, case.classes),
-            optimiser=optimiser,
-            classes=case.classes,
-            mean=entry.mean,
-            sd=entry.sd,
-        )
+
+class Ours:
+    """A task in training on one batch; None is that of the case's model."""
+
+    def __init__(self, case: Case, task: steps.Task | None = None) -> None:
+        self.case, self.task = case, task or task_of(case)
         draw, self.key, start = jax.random.split(jax.random.key(0), 3)
         shape = (case.batch, case.size, case.size, 3)
         self.pixels = jax.random.bits(draw, shape, jnp.uint8)
@@ -118,23 +123,37 @@ class Ours:
 
 def forward_flops(case: Case) -> float:
     """Of one image's forward pass, from the shapes of its layers."""
+    image = jnp.zeros((1, case.size, case.size, 3))
+    model = build(case.model, case.classes)
+    return layer_flops(lambda: model.init(jax.random.key(0), image))
+
+
+def layer_flops(run: Callable[[], Any]) -> float:
+    """Of the layers that a function calls: convolutions, linear ones and attention."""
     total = 0.0
 
     def counted(layer: Callable, given: tuple, named: dict, context: Any) -> Any:
         nonlocal total
         result = layer(*given, **named)
         module = context.module
-        if isinstance(module, nn.Conv | nn.Dense) and context.method_name == "__call__":
+        if context.method_name != "__call__":
+            return result
+        if isinstance(module, nn.Conv | nn.Dense):
             kernel = module.variables["params"]["kernel"]
             total += 2 * result.size * math.prod(kernel.shape[:-1])
-        elif isinstance(module, Attention) and context.method_name == "__call__":
+        elif isinstance(module, nn.ConvTranspose):
+            kernel = module.variables["params"]["kernel"]
+            total += 2 * given[0].size * kernel.size / kernel.shape[-2]
+        elif isinstance(module, Attention):
             images, tokens, width = result.shape
             total += 4 * images * tokens**2 * width
+        elif isinstance(module, Block) and module.attends:
+            images, rows, columns, width = result.shape
+            total += 4 * images * (rows * columns) ** 2 * width
         return result
 
-    image = jnp.zeros((1, case.size, case.size, 3))
     with nn.intercept_methods(counted):
-        jax.eval_shape(build(case.model, case.classes).init, jax.random.key(0), image)
+        jax.eval_shape(run)
     return total
 
 
@@ -142,26 +161,54 @@ def compare(
     case: Case, ours: Ours, seconds: float, forms: tuple[str, ...] = FORMS
 ) -> dict[str, Any]:
     """Time both sides in turns; images a second, and the ratio to PyTorch's better form."""
-    found: dict[str, Any] = {}
-    ours.step()
     with OtherSide(TORCH) as worker:
         train = partial(worker.ask, "train", **_setting(case))
-        sides: dict[str, Callable[[], float]] = {"ours": ours.step}
-        for form in forms:
-            try:
-                first = train(form=form, steps=1)
-            except (RuntimeError, EOFError) as error:
-                print(f"{case.model} {form}: {str(error).strip().splitlines()[-1]}")
-                failed = "compile failed" if form == "compiled" else "failed"
-                found[f"{form}_images_per_s"] = failed
-                continue
-            # Two programs that differ have no ratio.
-            assert first["parameters"] == ours.parameters, (first, ours.parameters)
-            found[f"{form}_first_s"] = first["seconds"][0]
-            # Of the whole process, PyTorch included: the compiler is on top later on.
-            found[f"{form}_peak_memory_mb"] = first["peak_mb"]
-            sides[form] = lambda form=form: train(form=form, steps=1)["seconds"][0]
-        times = alternated(sides, seconds)
+        return in_turns(case, ours, train, seconds, forms)
+
+
+class Timed(Protocol):
+    """What takes turns with the other side: something compiled that is called."""
+
+    @property
+    def parameters(self) -> int: ...
+
+    def step(self) -> float: ...
+
+
+def in_turns(
+    case: Case,
+    ours: Timed,
+    theirs: Callable[..., dict],
+    seconds: float,
+    forms: tuple[str, ...],
+) -> dict[str, Any]:
+    """Time ours beside each form of what the other side is asked; see `compare`.
+
+    Args:
+        case: Has the model's name, and the images of a call.
+        ours: Compiled.
+        theirs: Called with `form` and `steps`; see `torch_models.timed`.
+        seconds: To spend on each side.
+        forms: Of the other side; none times ours alone.
+    """
+    found: dict[str, Any] = {}
+    ours.step()
+    sides: dict[str, Callable[[], float]] = {"ours": ours.step}
+    for form in forms:
+        try:
+            first = theirs(form=form, steps=1)
+        except (RuntimeError, EOFError) as error:
+            print(f"{case.model} {form}: {str(error).strip().splitlines()[-1]}")
+            failed = "compile failed" if form == "compiled" else "failed"
+            found[f"{form}_images_per_s"] = failed
+            continue
+        # Two programs that differ have no ratio.
+        assert first["parameters"] == ours.parameters, (first, ours.parameters)
+        found[f"{form}_first_s"] = first["seconds"][0]
+        # Of the whole process, PyTorch included: the compiler is on top later on.
+        found[f"{form}_peak_memory_mb"] = first["peak_mb"]
+        sides[form] = lambda form=form: theirs(form=form, steps=1)["seconds"][0]
+    times = alternated(sides, seconds)
     for side, spent in times.items():
         found[f"{side}_images_per_s_max"] = case.batch / min(spent)
         found[f"{side}_images_per_s"] = case.batch / statistics.median(spent)

@@ -170,3 +170,22 @@ def test_generators_are_timed_beside_the_other_side():
     assert [count for _, count in asked[1:]] == [150, 150] and asked[0][1] < 150
     assert row["ratio"] == pytest.approx(row["images_per_s"] / 100, rel=0.6)
     assert generators.image_row("coloured-noise", 16, devices.mesh(1), None, 1, 1e9)
+
+
+@pytest.mark.parametrize("kind", ["edm", "cdcgan"])
+def test_generators_of_images_are_the_same_on_both_sides(kind):
+    pytest.importorskip("torch")
+    from dataclasses import replace
+
+    from benchmarks import image_generators
+    from jaxbias.studies.generative_augmentation.generator.config import PRESETS
+
+    config = replace(PRESETS[kind]["smoke"], width=8, batch=4, steps=3)
+    if kind == "edm":
+        config = replace(config, factors=(2,))
+    case = image_generators.case("smoke", config, 3)
+    rows = image_generators.rows_of(case, 0, 1e9, forms=("eager", "contiguous"))
+    assert [row["part"] for row in rows] == ["training", "sampling"]
+    for row in rows:
+        assert row["difference"] < 1e-4 and row["ratio"] > 0 < row["share_of_matmul"]
+        assert row["ours_images_per_s"] > 0 < row["contiguous_images_per_s"]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxbias.models.convolution import Features, transposed
 from jaxbias.models.layers import Images, batch_norm, convolution
 
 Noise = Float[Array, "image noise"]
@@ -37,18 +38,23 @@ def _norm(train: bool, dtype: Any, name: str) -> nn.BatchNorm:
     return batch_norm(train, dtype, name, init=_scale)
 
 
-def _up(features: int, *, dtype: Any, name: str) -> nn.ConvTranspose:
-    """Twice the side: PyTorch's transposed convolution of 4, stride 2, padding 1."""
-    return nn.ConvTranspose(
-        features,
-        (4, 4),
-        strides=(2, 2),
-        padding="SAME",
-        use_bias=False,
-        kernel_init=normal,
-        dtype=dtype,
-        name=name,
-    )
+class Up(nn.Module):
+    """Twice the side: PyTorch's transposed convolution of 4, stride 2, padding 1.
+
+    Attributes:
+        features: That come out.
+        dtype: Of the arithmetic.
+    """
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images) -> Features:
+        """Images, (image, 2 height, 2 width, feature)."""
+        shape = (4, 4, x.shape[-1], self.features)
+        kernel = self.param("kernel", normal, shape)
+        return transposed(x.astype(self.dtype), kernel.astype(self.dtype), 2)
 
 
 class Generator(nn.Module):
@@ -88,9 +94,9 @@ class Generator(nn.Module):
             parts.append(nn.relu(_norm(train, self.dtype, f"{name}_norm")(x)))
         x = jnp.concatenate(parts, axis=-1)
         for number, features in enumerate((2 * self.width, self.width), start=1):
-            x = _up(features, dtype=self.dtype, name=f"up{number}")(x)
+            x = Up(features, dtype=self.dtype, name=f"up{number}")(x)
             x = nn.relu(_norm(train, self.dtype, f"norm{number}")(x))
-        x = _up(self.channels, dtype=self.dtype, name="up3")(x)
+        x = Up(self.channels, dtype=self.dtype, name="up3")(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 

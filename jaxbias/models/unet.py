@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxbias.models.layers import Features, Images, convolution
@@ -43,10 +44,38 @@ NEARLY_NOTHING, WEAK = _scaled(1e-5), _scaled(math.sqrt(0.2))
 """Initialisations of what ends a branch, and of queries, keys and values."""
 
 
-def group_norm(x: Images, dtype: Any, name: str) -> nn.GroupNorm:
-    """Groups of four features or more, at most 32."""
-    groups = min(32, x.shape[-1] // 4)
-    return nn.GroupNorm(num_groups=groups, epsilon=EPSILON, dtype=dtype, name=name)
+class GroupNorm(nn.Module):
+    """Groups of four features or more, at most 32; statistics in float32.
+
+    Not Flax's: here sums are over pixels first and over the features of a group then, and
+    features are scaled and shifted once. On a CPU that is twice as fast.
+
+    Attributes:
+        dtype: Of the result.
+    """
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images) -> Images:
+        """Features of mean 0 and deviation 1 in each group, then scaled and shifted."""
+        count, height, width, features = x.shape
+        groups = min(32, features // 4)
+        each = features // groups
+        scale = self.param("scale", nn.initializers.ones, (features,))
+        bias = self.param("bias", nn.initializers.zeros, (features,))
+        pixels = x.astype(jnp.float32).reshape(count, height * width, features)
+
+        def mean(values: Array) -> Array:
+            sums = values.sum(1).reshape(count, groups, each).sum(2)
+            return jnp.repeat(sums / (height * width * each), each, axis=1)
+
+        middle = mean(pixels)
+        variance = jnp.maximum(mean(pixels**2) - middle**2, 0.0)
+        factor = lax.rsqrt(variance + EPSILON) * scale[None]
+        shift = bias[None] - middle * factor
+        normal = factor[:, None] * pixels + shift[:, None]
+        return normal.reshape(x.shape).astype(self.dtype)
 
 
 def waves(times: Times, width: int) -> Float[Array, "image {width}"]:
@@ -59,12 +88,17 @@ def waves(times: Times, width: int) -> Float[Array, "image {width}"]:
 
 def halved(x: Images) -> Features:
     """Means of two by two pixels."""
-    return nn.avg_pool(x, (2, 2), strides=(2, 2))
+    count, height, width, features = x.shape
+    parts = x.reshape(count, height // 2, 2, width // 2, 2, features)
+    return parts.mean((2, 4))
 
 
 def doubled(x: Images) -> Features:
     """Every pixel twice along each side."""
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    count, height, width, features = x.shape
+    wide = (count, height, 2, width, 2, features)
+    pixels = jnp.broadcast_to(x[:, :, None, :, None], wide)
+    return pixels.reshape(count, 2 * height, 2 * width, features)
 
 
 def _same(x: Images) -> Images:
@@ -104,13 +138,13 @@ class Block(nn.Module):
             )
 
         before = x
-        x = nn.silu(group_norm(x, self.dtype, "norm0")(x))
+        x = nn.silu(GroupNorm(self.dtype, name="norm0")(x))
         x = conv(3, xavier, "conv0")(self.resample(x))
         known = nn.Dense(
             self.features, kernel_init=xavier, dtype=self.dtype, name="embedding"
         )(embedding)
         x = x + known[:, None, None]
-        x = nn.silu(group_norm(x, self.dtype, "norm1")(x))
+        x = nn.silu(GroupNorm(self.dtype, name="norm1")(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = conv(3, NEARLY_NOTHING, "conv1")(x)
         if before.shape[-1] != self.features or self.resample is not _same:
@@ -119,7 +153,7 @@ class Block(nn.Module):
         if not self.attends:
             return x
         wide = conv(1, WEAK, "attention", 3 * self.features)
-        found = wide(group_norm(x, self.dtype, "norm2")(x))
+        found = wide(GroupNorm(self.dtype, name="norm2")(x))
         count, rows, columns, _ = found.shape
         query, key, value = jnp.split(
             found.reshape(count, rows * columns, 3 * self.features), 3, axis=-1
@@ -205,7 +239,7 @@ class UNet(nn.Module):
                     name=f"up{level}_{number}",
                 )
                 x = one(jnp.concatenate([x, skips.pop()], axis=-1), known, train)
-        x = nn.silu(group_norm(x, self.dtype, "norm")(x))
+        x = nn.silu(GroupNorm(self.dtype, name="norm")(x))
         x = convolution(
             channels, 3, bias=True, init=NEARLY_NOTHING, dtype=self.dtype, name="last"
         )(x)

@@ -35,6 +35,15 @@ def evenly(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
+def rank_within(labels: np.ndarray) -> np.ndarray:
+    """The number of each thing among those of its label, from 0, in order."""
+    rank = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        rank[own] = np.arange(len(own))
+    return rank
+
+
 def wilson(
     successes: float, count: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -193,3 +202,22 @@ def sign_flips(differences: np.ndarray, *, resamples: int, seed: int) -> SignFli
         falling=p(-sums, -here),
         either=p(np.abs(sums), np.abs(here)),
     )
+
+
+def calibration_error(
+    confidences: np.ndarray, right: np.ndarray, *, bins: int = 15
+) -> float:
+    """How far confidence is from accuracy: the expected calibration error, 0 to 1.
+
+    The mean over images of the difference between mean confidence and accuracy within
+    bins of equal width (Guo et al., ICML 2017).
+
+    Args:
+        confidences: Probability of the predicted class, (image,), 0 to 1.
+        right: Whether it is the true one, (image,).
+        bins: Their number.
+    """
+    own = np.minimum((confidences * bins).astype(int), bins - 1)
+    counts = np.bincount(own, minlength=bins)
+    off = np.bincount(own, confidences - right.astype(float), minlength=bins)
+    return float(np.abs(off).sum() / counts.sum())

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from jaxbias.data import augmentation
 from jaxbias.data.randaugment import randaugment
 from jaxbias.models import catalogue
 from jaxbias.training import optimisers
+from jaxbias.training.feeds import PROGRAMS
 from jaxbias.training.objectives import CLASSIFICATION, Objective
+from jaxbias.training.optimisers import Pace
 from jaxbias.training.recipes import Change, Recipe
 from jaxbias.training.steps import (
     Augment,
@@ -108,11 +111,34 @@ def task(
         entry: The model; None takes the one that the catalogue has by the recipe's name.
         objective: What the model is trained for.
 
+    Returns:
+        Equal ones for what differs in `epoch_steps` alone.
+
     Raises:
         UnknownModelError: If the catalogue has no such model.
+        ValueError: If the schedule cannot be that short.
     """
     if entry is None:
         entry = catalogue.entry(recipe.model)
+    pace = pace_of(recipe, epoch_steps)
+    rate(recipe, pace), _momentum(recipe, pace)  # Raises where one cannot be.
+    return replace(
+        _task(recipe, classes, size, mean, sd, shown, entry, objective), pace=pace
+    )
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _task(
+    recipe: Recipe,
+    classes: int,
+    size: int,
+    mean: tuple[float, ...],
+    sd: tuple[float, ...],
+    shown: Shown,
+    entry: catalogue.Entry,
+    objective: Objective,
+) -> Task:
+    """See `task`: all but the length of the training."""
     if recipe.normalise == "model":
         mean, sd = entry.mean[: len(mean)], entry.sd[: len(sd)]
     elif recipe.normalise == "clip":
@@ -120,7 +146,7 @@ def task(
     mean, sd = shown.mean or mean, shown.sd or sd
     return Task(
         model=entry.make(classes, DTYPES[recipe.dtype]),
-        optimiser=_optimiser(recipe, epoch_steps, entry),
+        optimiser=_optimiser(recipe, entry),
         classes=classes,
         mean=mean,
         sd=sd,
@@ -130,7 +156,7 @@ def task(
         accumulate=recipe.accumulate,
         ema_decay=recipe.ema_decay,
         ema_ramp=recipe.ema_ramp,
-        lookahead=_lookahead(recipe, epoch_steps),
+        lookahead=optimisers.Lookahead() if recipe.lookahead else None,
         prepare=entry.prepare,
         objective=objective,
     )
@@ -146,24 +172,23 @@ def _steps(epochs: float | int, epoch_steps: int) -> int:
     return math.ceil(round(epochs * epoch_steps, 6))
 
 
-def _lookahead(recipe: Recipe, epoch_steps: int) -> optimisers.Lookahead | None:
-    if not recipe.lookahead:
-        return None
-    return optimisers.Lookahead(total_steps(recipe, epoch_steps))
+def pace_of(recipe: Recipe, epoch_steps: int) -> Pace:
+    """How long the training of a recipe is."""
+    return Pace(epoch_steps, total_steps(recipe, epoch_steps))
 
 
-def rate(recipe: Recipe, epoch_steps: int) -> optimisers.Schedule:
+def rate(recipe: Recipe, pace: Pace) -> optimisers.Schedule:
     """The learning rate of a recipe, by step."""
-    (peak, _), steps = _coupled(recipe), total_steps(recipe, epoch_steps)
+    (peak, _), steps = _coupled(recipe), pace.total
     if recipe.schedule == "one-cycle":
         return optimisers.one_cycle(peak, steps, rise=recipe.rise)
     if recipe.schedule == "one-cycle-epochs":
         by_epoch = optimisers.one_cycle(
             peak, math.ceil(recipe.epochs), rise=recipe.rise
         )
-        return optimisers.per_epoch(by_epoch, epoch_steps)
+        return optimisers.per_epoch(by_epoch, pace.epoch)
     if recipe.schedule in ("cosine", "warm-up"):
-        warmup = min(round(recipe.rise * steps), steps - 1)
+        warmup = jnp.minimum(jnp.round(recipe.rise * steps), steps - 1)
         end = peak if recipe.schedule == "warm-up" else 0.0
         return optimisers.warmup_cosine(peak, steps, warmup=warmup, end=end)
     if recipe.schedule == "triangular":
@@ -180,43 +205,40 @@ def _coupled(recipe: Recipe) -> tuple[float, float]:
     )
 
 
-def _momentum(recipe: Recipe, epoch_steps: int) -> float | optimisers.Schedule:
+def _momentum(recipe: Recipe, pace: Pace) -> float | optimisers.Schedule:
     if not recipe.cycle_momentum:
         return recipe.momentum
     if recipe.schedule == "one-cycle-epochs":
         epochs = math.ceil(recipe.epochs)
         by_epoch = optimisers.cycled_momentum(epochs, rise=recipe.rise)
-        return optimisers.per_epoch(by_epoch, epoch_steps)
-    steps = total_steps(recipe, epoch_steps)
-    return optimisers.cycled_momentum(steps, rise=recipe.rise)
-
-
-def optimiser(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
-    """The optimiser of a recipe.
-
-    Raises:
-        UnknownModelError: If the catalogue has no such model.
-    """
-    return _optimiser(recipe, epoch_steps, catalogue.entry(recipe.model))
+        return optimisers.per_epoch(by_epoch, pace.epoch)
+    return optimisers.cycled_momentum(pace.total, rise=recipe.rise)
 
 
 def _optimiser(
-    recipe: Recipe, epoch_steps: int, entry: catalogue.Entry
-) -> optax.GradientTransformation:
-    early = _steps(recipe.early_epochs, epoch_steps)
-    limits = dict.fromkeys(entry.fixed, 0) | dict.fromkeys(entry.early, early)
+    recipe: Recipe, entry: catalogue.Entry
+) -> optax.GradientTransformationExtraArgs:
+    """The optimiser of a recipe, which is told the pace at each update."""
+    if recipe.forget and recipe.schedule != "constant":
+        raise ValueError(f"to forget, with a rate by {recipe.schedule!r}")
     whole = _adamw if recipe.optimiser == "adamw" else _sgd
-    made = whole(recipe, epoch_steps)
-    if recipe.forget:
-        if recipe.schedule != "constant":
-            raise ValueError(f"to forget, with a rate by {recipe.schedule!r}")
-        made = optimisers.forgetting(made, epoch_steps)
-    return optax.chain(made, optimisers.trained_for(limits)) if limits else made
+
+    def make(pace: Pace) -> optax.GradientTransformation:
+        made = whole(recipe, pace)
+        if recipe.forget:
+            made = optimisers.forgetting(made, pace.epoch)
+        # Less a little: 1.1 epochs of 10 steps are more than 11 in single precision.
+        early = jnp.ceil(recipe.early_epochs * pace.epoch - 1e-3)
+        limits: dict[str, Any] = dict.fromkeys(entry.fixed, 0)
+        limits |= dict.fromkeys(entry.early, early)
+        return optax.chain(made, optimisers.trained_for(limits)) if limits else made
+
+    return optimisers.paced(make)
 
 
-def _adamw(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
+def _adamw(recipe: Recipe, pace: Pace) -> optax.GradientTransformation:
     return optimisers.adamw(
-        rate(recipe, epoch_steps),
+        rate(recipe, pace),
         b1=recipe.beta1,
         b2=recipe.beta2,
         weight_decay=recipe.weight_decay,
@@ -224,10 +246,10 @@ def _adamw(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
     )
 
 
-def _sgd(recipe: Recipe, epoch_steps: int) -> optax.GradientTransformation:
+def _sgd(recipe: Recipe, pace: Pace) -> optax.GradientTransformation:
     return optimisers.sgd(
-        rate(recipe, epoch_steps),
-        momentum_decay=_momentum(recipe, epoch_steps),
+        rate(recipe, pace),
+        momentum_decay=_momentum(recipe, pace),
         nesterov=recipe.nesterov,
         weight_decay=_coupled(recipe)[1],
         decay_everything=recipe.decay_everything,

@@ -32,12 +32,14 @@ class Scores:
         labels: The true ones.
         right: Whether each image is right, where the objective has no classes; NaN where
             that means nothing. None compares what is predicted with the labels.
+        confidences: Probability of the predicted class; None where there are no classes.
     """
 
     losses: np.ndarray
     predicted: np.ndarray
     labels: np.ndarray
     right: np.ndarray | None = None
+    confidences: np.ndarray | None = None
 
     @property
     def loss(self) -> float:
@@ -118,6 +120,7 @@ class Evaluator:
         self._batches, self._batch = batches, batch
         self._spread = NamedSharding(mesh, P(IMAGES))
         self._program = _program(task, mesh, views)
+        self._classifies = classifies
 
     def __call__(self, state: TrainState) -> Scores:
         """Score a state (of one seed, the same on every device)."""
@@ -132,7 +135,7 @@ class Evaluator:
             # Not waited for: the next batch is prepared while this one is scored.
             found.append(self._program(state, *map(self._send, padded)))
         truth = np.concatenate(labels)
-        losses, predicted, *right = (
+        losses, predicted, more = (
             np.concatenate(
                 [
                     np.asarray(values)[: len(real)]
@@ -141,7 +144,9 @@ class Evaluator:
             )
             for column in zip(*found, strict=True)
         )
-        return Scores(losses, predicted, truth, *right)
+        if self._classifies:
+            return Scores(losses, predicted, truth, confidences=more)
+        return Scores(losses, predicted, truth, more)
 
     def _send(self, part: np.ndarray) -> Array:
         """A batch that every process holds whole, over the devices of all."""
@@ -164,10 +169,10 @@ def _scores(
     index: Array,
     *,
     views: Views,
-) -> tuple[Float[Array, " image"], Array]:
+) -> tuple[Float[Array, " image"], Array, Array]:
     logits = viewed(task, state, pixels, index, views)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    return losses, logits.argmax(-1)
+    return losses, logits.argmax(-1), jax.nn.softmax(logits).max(-1)
 
 
 def _others(

@@ -123,20 +123,18 @@ class _Numbered:
             one_program = jax.default_backend() != "cpu"
         self._epoch_steps = count // batch
         self._one_program = one_program
-        whole = NamedSharding(mesh, P())
-        self._data = laid_out(data, whole)
+        self._data = laid_out(data, NamedSharding(mesh, P()))
         self._key = key
         leaves, shape = jax.tree.flatten(layout)
-        self._many, self._one, self._place = _programs(
+        self._many, self._one = _programs(
             task,
             picked,
             parts=len(data),
-            count=count,
-            batch=batch,
             mesh=mesh,
             seeds=seeds,
             layout=(tuple(leaves), shape),
         )
+        self._place = _placing(count, batch, seeds, mesh)
         self._order: tuple[int, Any] = (-1, None)
 
     def most(self, step: int) -> int:
@@ -149,18 +147,16 @@ class _Numbered:
         self, state: TrainState, first: int, count: int
     ) -> tuple[TrainState, Metrics]:
         """See `Feed`."""
-        if self._one_program:
-            return self._many(state, self._fresh(), *self._data, steps=count)
-        found = []
-        for number in range(first, first + count):
-            epoch = number // self._epoch_steps
-            if self._order[0] != epoch:
-                self._order = epoch, self._place(state, self._fresh())
-            state, metrics = self._one(
-                state, self._fresh(), self._order[1], *self._data
-            )
-            found.append(metrics)
-        return state, _stacked(found)
+        epoch, number = divmod(first, self._epoch_steps)
+        if self._order[0] != epoch:
+            self._order = epoch, self._place(self._fresh(), np.int32(epoch))
+        chosen = _rows(self._order[1], np.int32(number))
+        run = self._many if self._one_program else self._one
+        state, metrics = run(
+            *(state, self._fresh(), chosen, np.int32(epoch), np.int32(count)),
+            *self._data,
+        )
+        return state, {name: values[..., :count] for name, values in metrics.items()}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -176,50 +172,75 @@ def _programs(
     picked: Callable[..., steps.Pick],
     *,
     parts: int,
-    count: int,
-    batch: int,
     mesh: Mesh,
     seeds: SeedAxis,
     layout: tuple[tuple[Any, ...], Any],
-) -> tuple[Callable, Callable, Callable]:
-    """Consecutive steps, one step, and an epoch's order: equal trainings share them.
+) -> tuple[Callable, Callable]:
+    """Consecutive steps and one step: trainings of any length share them.
 
     Args:
         task: See `_Numbered`, as for the others.
         picked: Of these, the same object for what is to be shared.
         parts: How many trees of arrays the data are.
-        count: Images of an epoch.
-        batch: Images of a step.
         mesh: Over which they are spread.
         seeds: How seeds are trained together.
         layout: Of the state, its leaves and their tree.
+
+    Returns:
+        Functions of a state, a key, rows of numbers, their epoch, how many of them are
+        used, and the data.
     """
     lay = _spread(mesh) if seeds != "devices" else lambda given: given
-    options = {"batch": batch, "spread": lay}
     results = jax.tree.unflatten(layout[1], layout[0]), NamedSharding(mesh, P())
 
-    def many(state: TrainState, key: RandomKey, *data: Any, **number: Any) -> Any:
-        pick = picked(*data)
-        return steps.consecutive(
-            task, state, pick, key, count=count, **options, **number
-        )
+    def many(
+        state: TrainState,
+        key: RandomKey,
+        chosen: Array,
+        epoch: Array,
+        count: Array,
+        *data: Any,
+    ) -> Any:
+        given = picked(*data), key, chosen, epoch, count
+        return steps.consecutive(task, state, *given, spread=lay)
 
-    def one(state: TrainState, key: RandomKey, place: Array, *data: Any) -> Any:
-        return steps.numbered(task, state, picked(*data), key, place, **options)
+    def one(
+        state: TrainState,
+        key: RandomKey,
+        chosen: Array,
+        epoch: Array,
+        count: Array,
+        *data: Any,
+    ) -> Any:
+        del count
+        given = picked(*data), key, chosen[0], epoch
+        state, metrics = steps.numbered(task, state, *given, spread=lay)
+        return state, jax.tree.map(lambda value: value[None], metrics)
 
-    over = partial(_over_seeds, seeds=seeds, mesh=mesh)
-    last = lambda given: tuple(range(given, given + parts))  # noqa: E731
-    place = partial(_of_epoch, count=count, epoch_steps=count // batch)
-    return (
-        jax.jit(
-            over(many, shared=last(2)),
-            static_argnames="steps",
-            donate_argnums=0,
-            out_shardings=results,
-        ),
-        jax.jit(over(one, shared=last(3)), donate_argnums=0, out_shardings=results),
-        jax.jit(over(place, shared=())),
-    )
+    shared = tuple(range(3, 5 + parts))
+    over = partial(_over_seeds, seeds=seeds, mesh=mesh, shared=shared)
+    options: dict[str, Any] = {"donate_argnums": 0, "out_shardings": results}
+    return jax.jit(over(many), **options), jax.jit(over(one), **options)
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _placing(count: int, batch: int, seeds: SeedAxis, mesh: Mesh) -> Callable:
+    """What says which images each step of an epoch has, from a key and the epoch.
+
+    Rows of nothing follow, so that a program's rows can be cut out anywhere.
+    """
+
+    def place(key: RandomKey, epoch: Array) -> Array:
+        found = steps.placed(key, epoch, count=count, batch=batch)
+        return jnp.pad(found, ((0, STEPS_IN_PROGRAM - 1), (0, 0)))
+
+    return jax.jit(_over_seeds(place, seeds=seeds, mesh=mesh, shared=(1,)))
+
+
+@jax.jit
+def _rows(place: Array, first: Array) -> Array:
+    """The rows of a program's steps, from the first on."""
+    return lax.dynamic_slice_in_dim(place, first, STEPS_IN_PROGRAM, axis=-2)
 
 
 class Resident(_Numbered):
@@ -239,6 +260,43 @@ class Resident(_Numbered):
         """
         data = np.asarray(images.images), images.labels.astype(np.int32)
         super().__init__(task, steps.of_set, data, key, count=len(images), **options)
+
+
+class Selected(_Numbered):
+    """Steps on some images of a set that stays on the device.
+
+    Parts of any size share their programs, and the set is brought to the device once.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        pool: tuple[Array, Array],
+        numbers: Index | np.ndarray,
+        key: Keys,
+        *,
+        most: int,
+        **options: Any,
+    ) -> None:
+        """Bring the numbers to the devices.
+
+        Args:
+            task: What is trained.
+            pool: Pixels and labels, whole on each device.
+            numbers: Which of them an epoch has; any may be there several times.
+            key: Of the training; with an axis of seeds, one for each.
+            most: Most numbers of any part that is to share the program.
+            options: `batch`, `mesh`, `layout`, `seeds` and `one_program`, as above.
+
+        Raises:
+            ValueError: If there are fewer images than a batch takes, or more than `most`.
+        """
+        if len(numbers) > most:
+            raise ValueError(f"{len(numbers)} numbers, but at most {most}")
+        filled = np.zeros(most, np.int32)
+        filled[: len(numbers)] = numbers
+        data = *pool, filled
+        super().__init__(task, steps.of_part, data, key, count=len(numbers), **options)
 
 
 class Making(_Numbered):
@@ -324,8 +382,9 @@ class Streamed:
         self._open_at, self._key = open_at, key
         axis = P() if seeds == "devices" else P(IMAGES)
         self._sharding = NamedSharding(mesh, axis)
-        one = partial(steps.following, task, epoch_steps=epoch_steps)
-        over = _over_seeds(one, seeds=seeds, mesh=mesh, shared=(1, 2, 3))
+        self._epoch_steps = epoch_steps
+        one = partial(steps.following, task)
+        over = _over_seeds(one, seeds=seeds, mesh=mesh, shared=(1, 2, 3, 5))
         results = layout, NamedSharding(mesh, P())
         self._one = jax.jit(over, donate_argnums=0, out_shardings=results)
         self._batches: Iterator[tuple[np.ndarray, ...]] | None = None
@@ -345,11 +404,12 @@ class Streamed:
             self._batches = self._open_at(first)
         self._next = first + count
         found = []
-        for _ in range(count):
+        for number in range(first, self._next):
             while len(self._sent) < AHEAD:
                 self._sent.append(self._send(next(self._batches)))
             key = jax.random.clone(self._key)
-            state, metrics = self._one(state, *self._sent.popleft(), key)
+            epoch = np.int32(number // self._epoch_steps)
+            state, metrics = self._one(state, *self._sent.popleft(), key, epoch)
             found.append(metrics)
         return state, _stacked(found)
 
@@ -396,13 +456,6 @@ def _spread(mesh: Mesh) -> Callable[[Any], Any]:
     """Lay a batch over the devices of a mesh."""
     sharding = NamedSharding(mesh, P(IMAGES))
     return lambda batch: lax.with_sharding_constraint(batch, sharding)
-
-
-def _of_epoch(
-    state: TrainState, key: RandomKey, *, count: int, epoch_steps: int
-) -> Array:
-    """The order of the images in the epoch that a state is in."""
-    return steps.placed(key, state.step // epoch_steps, count)
 
 
 def _stacked(found: list[Metrics]) -> Metrics:

@@ -34,12 +34,13 @@ from jaxbias.training.feeds import (
     Making,
     Resident,
     SeedAxis,
+    Selected,
     Streamed,
     laid,
 )
 from jaxbias.training.loop import Log, Schedule, Stop, train
 from jaxbias.training.recipes import Recipe, Running, Views
-from jaxbias.training.sets import Drawn, Prepared
+from jaxbias.training.sets import Drawn, Images, Part, Prepared
 from jaxbias.training.steps import Task, TrainState
 
 FIRST, FIRST_SIZE = 5_000, 64
@@ -91,7 +92,7 @@ class Fitted:
     parameters: int
     epoch_steps: int
 
-    def scores_of(self, images: Prepared | Drawn) -> list[Scores]:
+    def scores_of(self, images: Images) -> list[Scores]:
         """Scores of each seed on other images than those of validation."""
         judge = judge_of(self.task, images, self.mesh)
         return [judge(state) for state in self.states]
@@ -100,8 +101,8 @@ class Fitted:
 def fit(
     recipe: Recipe,
     running: Running,
-    training: Prepared | Drawn,
-    validation: Prepared | Drawn,
+    training: Images,
+    validation: Images,
     directory: RunDirectory,
     reporter: Reporter,
     *,
@@ -110,6 +111,7 @@ def fit(
     untrained: bool = False,
     make: Callable[..., Task] = build.task,
     looks: Looks | None = None,
+    epoch_steps: int | None = None,
 ) -> Fitted:
     """Train every seed to the end, from where an earlier run left it.
 
@@ -128,6 +130,8 @@ def fit(
             other models and objectives. Of those without accuracy it is NaN, and the best
             checkpoint is the one of the lowest validation loss.
         looks: What is found out in the course of the training; not of what stays untrained.
+        epoch_steps: Of the recipe's epochs, for the length of the training and its
+            schedules, whatever the number of images; None: as many as these fill.
 
     Raises:
         SourceError: If there are fewer images than a batch takes.
@@ -138,7 +142,8 @@ def fit(
         raise SourceError(
             f"{len(training)} images do not fill a batch of {recipe.batch}"
         )
-    epoch_steps = len(training) // recipe.batch
+    if epoch_steps is None:
+        epoch_steps = len(training) // recipe.batch
     # One mean for each channel, of which a recipe may have others.
     mean = sd = (0.5,) * training.channels
     if recipe.normalise == "data" and shown.mean is None:
@@ -197,7 +202,7 @@ def fit(
     )
 
 
-def parameter_count(task: Task, training: Prepared | Drawn) -> int:
+def parameter_count(task: Task, training: Images) -> int:
     """Number of weights of a task's network.
 
     Raises:
@@ -244,8 +249,8 @@ class _Group:
         recipe: Recipe,
         task: Task,
         running: Running,
-        training: Prepared | Drawn,
-        validation: Prepared | Drawn,
+        training: Images,
+        validation: Images,
         schedule: Schedule,
         axis: SeedAxis,
         seeds: Sequence[int],
@@ -353,6 +358,11 @@ class _Group:
                 batch=batch,
                 **options,
             )
+        if isinstance(training, Part):
+            pool = training.pool.laid(NamedSharding(self.mesh, P()))
+            most = training.pool.most
+            given = self.task, pool, training.numbers, key
+            return Selected(*given, most=most, batch=batch, **options)
         if training.images is not None:
             return Resident(self.task, training.images, key, batch=batch, **options)
         return Streamed(
@@ -395,7 +405,7 @@ class _Group:
 
 
 def judge_of(
-    task: Task, images: Prepared | Drawn, mesh: Mesh, *, views: Views = "none"
+    task: Task, images: Images, mesh: Mesh, *, views: Views = "none"
 ) -> Evaluator:
     """What scores a state of one seed on all images of a set.
 

@@ -18,22 +18,61 @@ from jaxbias.arrays import Params
 Schedule: TypeAlias = Callable[[Any], Any]
 """From the step, a number or a traced one, to a number."""
 
+Count: TypeAlias = Any
+"""A whole number, or a traced one."""
+
+
+class Pace(NamedTuple):
+    """How long a training is.
+
+    Attributes:
+        epoch: Steps of an epoch.
+        total: Steps of the whole.
+    """
+
+    epoch: Count = 1
+    total: Count = 1
+
+
+ANY = Pace(10**3, 10**3)
+"""Stands in where the pace does not matter: long enough for any schedule."""
+
+
+def paced(
+    make: Callable[[Pace], optax.GradientTransformation],
+) -> optax.GradientTransformationExtraArgs:
+    """An optimiser whose schedules follow the `pace` that each update is told.
+
+    So that a program that is compiled once serves trainings of any length.
+
+    Args:
+        make: From the pace to the optimiser, whose state must not depend on it.
+    """
+
+    def update(
+        updates: Params, state: Any, params: Params = None, **told: Any
+    ) -> tuple:
+        return make(told["pace"]).update(updates, state, params)
+
+    return optax.GradientTransformationExtraArgs(
+        lambda params: make(ANY).init(params), update
+    )
+
 
 def _cosine(start: float, end: float, share: Array) -> Array:
     """From `start` at share 0 to `end` at 1, along half a cosine."""
     return end + (start - end) * (1 + jnp.cos(math.pi * share)) / 2
 
 
-def _two_phases(first: float, top: float, last: float, steps: int, rise: float):
+def _two_phases(first: float, top: float, last: float, steps: Count, rise: float):
     """Up along half a cosine and down along another: PyTorch's one-cycle policy."""
-    if steps < 2 or not 0 < rise < 1:
+    if (isinstance(steps, int) and steps < 2) or not 0 < rise < 1:
         raise ValueError(f"one cycle of {steps} steps, {rise} of them rising")
-    turn = rise * steps - 1
 
     def schedule(step: Int[Array, ""] | int) -> Float[Array, ""]:
-        step = jnp.asarray(step, jnp.float32)
+        step, turn = jnp.asarray(step, jnp.float32), rise * steps - 1
         # A rise that is over before the first step is not taken, as in PyTorch.
-        up = _cosine(first, top, step / max(turn, 1e-9))
+        up = _cosine(first, top, step / jnp.maximum(turn, 1e-9))
         down = _cosine(top, last, (step - turn) / (steps - 1 - turn))
         return jnp.where(step <= turn, up, jnp.where(step >= steps - 1, last, down))
 
@@ -42,7 +81,7 @@ def _two_phases(first: float, top: float, last: float, steps: int, rise: float):
 
 def one_cycle(
     peak: float,
-    steps: int,
+    steps: Count,
     *,
     rise: float = 0.3,
     start_divisor: float = 25.0,
@@ -52,8 +91,8 @@ def one_cycle(
 
     Args:
         peak: Largest rate.
-        steps: Calls of the scheduler: steps of training, or epochs where a recipe steps it
-            once an epoch.
+        steps: Calls of the scheduler, two or more: steps of training, or epochs where a
+            recipe steps it once an epoch. Traced numbers are not checked.
         rise: Share of the steps in which the rate rises.
         start_divisor: The first rate is `peak` over this.
         end_divisor: The last rate is the first over this.
@@ -66,7 +105,7 @@ def one_cycle(
 
 
 def cycled_momentum(
-    steps: int, *, rise: float = 0.3, low: float = 0.85, high: float = 0.95
+    steps: Count, *, rise: float = 0.3, low: float = 0.85, high: float = 0.95
 ) -> Schedule:
     """The momentum of PyTorch's `OneCycleLR`, low where the rate is high.
 
@@ -76,15 +115,25 @@ def cycled_momentum(
 
 
 def warmup_cosine(
-    peak: float, steps: int, *, warmup: int = 0, start: float = 0.0, end: float = 0.0
+    peak: float,
+    steps: Count,
+    *,
+    warmup: Count = 0,
+    start: float = 0.0,
+    end: float = 0.0,
 ) -> Schedule:
-    """Linear from `start` to `peak` over `warmup` steps, then half a cosine to `end`."""
-    if not 0 <= warmup < steps:
+    """Linear from `start` to `peak` over `warmup` steps, then half a cosine to `end`.
+
+    Raises:
+        ValueError: If there are no more steps than steps to warm up; traced numbers are
+            not checked.
+    """
+    if isinstance(steps, int) and isinstance(warmup, int) and not 0 <= warmup < steps:
         raise ValueError(f"{warmup} of {steps} steps to warm up")
 
     def schedule(step: Int[Array, ""] | int) -> Float[Array, ""]:
         step = jnp.asarray(step, jnp.float32)
-        up = start + (peak - start) * step / max(warmup, 1)
+        up = start + (peak - start) * step / jnp.maximum(warmup, 1)
         share = jnp.clip((step - warmup) / (steps - warmup), 0.0, 1.0)
         return jnp.where(step < warmup, up, _cosine(peak, end, share))
 
@@ -92,20 +141,20 @@ def warmup_cosine(
 
 
 def triangular(
-    peak: float, steps: int, *, rise: float, start: float, end: float
+    peak: float, steps: Count, *, rise: float, start: float, end: float
 ) -> Schedule:
     """Linear up from `start` times the peak, and down to `end` times it (airbench)."""
-    turn = int(rise * steps)
 
     def schedule(step: Int[Array, ""] | int) -> Float[Array, ""]:
-        places = jnp.asarray([0.0, turn, steps])
+        turn = jnp.floor(rise * steps)
+        places = jnp.stack([jnp.float32(0.0), turn, jnp.float32(steps)])
         shares = jnp.asarray([start, 1.0, end])
         return peak * jnp.interp(jnp.asarray(step, jnp.float32), places, shares)
 
     return schedule
 
 
-def per_epoch(schedule: Schedule, steps_per_epoch: int) -> Schedule:
+def per_epoch(schedule: Schedule, steps_per_epoch: Count) -> Schedule:
     """A schedule of epochs, held for all steps of one."""
     return lambda step: schedule(jnp.asarray(step) // steps_per_epoch)
 
@@ -161,7 +210,7 @@ class TrainedState(NamedTuple):
     count: Int[Array, ""]
 
 
-def trained_for(limits: Mapping[str, int]) -> optax.GradientTransformation:
+def trained_for(limits: Mapping[str, Count]) -> optax.GradientTransformation:
     """Leave some parameters as they are after a number of steps, weight decay or not.
 
     Args:
@@ -195,7 +244,7 @@ class ForgettingState(NamedTuple):
 
 
 def forgetting(
-    inner: optax.GradientTransformation, every: int
+    inner: optax.GradientTransformation, every: Count
 ) -> optax.GradientTransformation:
     """Begin anew with an optimiser after a number of steps, as if it had just been made.
 
@@ -303,17 +352,15 @@ class Lookahead(NamedTuple):
     is the average at the very end.
 
     Attributes:
-        steps: Of the whole training.
         every: Steps between two updates.
         decay: Of the average at the last step, for each step in between.
     """
 
-    steps: int
     every: int = 5
     decay: float = 0.95
 
     def update(
-        self, step: Int[Array, ""], fast: Params, slow: Params
+        self, step: Int[Array, ""], fast: Params, slow: Params, *, total: Count
     ) -> tuple[Params, Params]:
         """Update both after a step.
 
@@ -321,12 +368,13 @@ class Lookahead(NamedTuple):
             step: Steps taken, this one included.
             fast: What is trained.
             slow: Its average.
+            total: Steps of the whole training.
 
         Returns:
             `fast` and `slow` after, unchanged between two updates.
         """
-        due, last = step % self.every == 0, step >= self.steps
-        share = 1 - self.decay**self.every * (step / self.steps) ** 3
+        due, last = step % self.every == 0, step >= total
+        share = 1 - self.decay**self.every * (step / total) ** 3
         nearer = lambda s, f: jnp.where(due, s + share * (f - s), s)  # noqa: E731
         slow = jax.tree.map(nearer, slow, fast)
         replaced = lambda f, s: jnp.where(due | last, s, f)  # noqa: E731

@@ -1,19 +1,21 @@
 """Sets of images that are ready for a training: their size settled, in memory or not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxbias import devices
+from jaxbias.arrays import Array
 from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.pipelines import Skipped, in_order, load
 from jaxbias.data.sources import Source, Subset
 from jaxbias.models import catalogue
-from jaxbias.numerics.statistics import evenly
+from jaxbias.numerics.statistics import evenly, rank_within
 from jaxbias.training.evaluation import whole
 from jaxbias.training.feeds import Draw
 from jaxbias.training.recipes import Running
@@ -131,6 +133,79 @@ class Drawn:
         return moments(self.sample(SAMPLE))
 
 
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Images in memory, of which trainings take different parts.
+
+    Attributes:
+        images: All of them, square.
+        most: Images of the largest part; an image may count several times.
+    """
+
+    images: ImageSet
+    most: int
+    _laid: dict[Any, tuple[Array, Array]] = field(default_factory=dict, init=False)
+
+    def laid(self, sharding: jax.sharding.Sharding) -> tuple[Array, Array]:
+        """Pixels and labels on the devices, where they stay."""
+        if sharding not in self._laid:
+            labels = self.images.labels.astype(np.int32)
+            both = np.asarray(self.images.images), labels
+            self._laid[sharding] = devices.laid_out(both, sharding)
+        return self._laid[sharding]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A training set that is part of a pool.
+
+    Attributes:
+        pool: Where the images are.
+        numbers: Which of them; any may be there several times.
+    """
+
+    pool: Pool
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, in the order of the labels."""
+        return self.pool.images.classes
+
+    @property
+    def size(self) -> int:
+        """Side, in pixels."""
+        return self.pool.images.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """Of an image."""
+        return self.pool.images.images.shape[-1]
+
+    def batches(self, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Every image as often as it is there, in order."""
+        images = self.pool.images
+        for first in range(0, len(self), batch):
+            own = self.numbers[first : first + batch]
+            yield np.asarray(images.images[own]), images.labels[own]
+
+    def sample(self, count: int) -> np.ndarray:
+        """Pixels of some images, spread over the part."""
+        own = self.numbers[evenly(len(self), count)]
+        return np.asarray(self.pool.images.images[own])
+
+    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, on the scale 0 to 1."""
+        return moments(self.sample(len(self)))
+
+
+Images: TypeAlias = Prepared | Drawn | Part
+"""What a network can be trained on, and scored on."""
+
+
 def moments(
     pixels: UInt8[np.ndarray, "image height width channel"],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -175,12 +250,7 @@ def limited(source: Source, most: int | None) -> Source:
         return source
     if most < len(source.classes):
         raise SourceError(f"{most} images for {len(source.classes)} classes")
-    # The number of each image within its class; the lowest numbers are taken first.
-    rank = np.zeros(len(source), int)
-    for label in range(len(source.classes)):
-        members = np.flatnonzero(source.labels == label)
-        rank[members] = np.arange(len(members))
-    chosen = np.argsort(rank, kind="stable")[:most]
+    chosen = np.argsort(rank_within(source.labels), kind="stable")[:most]
     return Subset(source, np.sort(chosen))
 
 

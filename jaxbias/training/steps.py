@@ -6,7 +6,7 @@ out.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from jaxbias.arrays import Params, RandomKey
 from jaxbias.data.augmentation import smoothed
 from jaxbias.training.objectives import CLASSIFICATION, Objective
-from jaxbias.training.optimisers import Lookahead
+from jaxbias.training.optimisers import Lookahead, Pace
 
 Pixels = UInt8[Array, "image height width channel"]
 Images = Float[Array, "image height width channel"]
@@ -84,7 +84,9 @@ def as_they_are(keys: Keys, images: Images) -> Images:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["step", "params", "batch_stats", "opt_state", "ema", "lost", "slow"],
+    data_fields=[
+        *("step", "params", "batch_stats", "opt_state", "ema", "lost", "slow", "pace")
+    ],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class TrainState:
             on nothing else but the step changes.
         slow: Lookahead's average of the weights and running statistics, in this order;
             None where there is none.
+        pace: How long the training is; never changes. It is here, and not in the program,
+            so that trainings of any length share one.
     """
 
     step: Any  # An array; JAX also fills trees with other things.
@@ -110,6 +114,7 @@ class TrainState:
     ema: Params | None
     lost: Any
     slow: Any = None
+    pace: Any = field(default_factory=lambda: Pace(jnp.int32(1), jnp.int32(1)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +123,7 @@ class Task:
 
     Attributes:
         model: From `models.catalogue`.
-        optimiser: From `training.optimisers`.
+        optimiser: From `training.optimisers`; told the `pace` of a training, if it asks.
         classes: Number of classes.
         mean: Of the channels, on the scale 0 to 1.
         sd: Of the channels.
@@ -137,6 +142,7 @@ class Task:
         objective: What the network is trained for.
         attack: Moves augmented images of a classifier against it, as it is before the
             step; None leaves them.
+        pace: What a fresh state is given. Tasks are equal that differ in this alone.
     """
 
     model: nn.Module
@@ -154,6 +160,7 @@ class Task:
     prepare: Callable[[Params, Array], Params] | None = None
     objective: Objective = CLASSIFICATION
     attack: Attack | None = None
+    pace: Pace = field(default_factory=Pace, compare=False)
 
     def normalised(self, images: Array) -> Array:
         """Images on the scale 0 to 1, brought to mean 0 and deviation 1."""
@@ -200,6 +207,7 @@ def create(
         ema=copied(params) if task.ema_decay is not None else None,
         lost=jnp.int32(-1),
         slow=copied((params, batch_stats)) if task.lookahead is not None else None,
+        pace=Pace(*map(jnp.int32, task.pace)),
     )
 
 
@@ -292,12 +300,17 @@ def step(
     else:
         given = cut(images), cut(targets), jax.random.split(drop, parts)
         (gradient, batch_stats), (losses, rights) = lax.scan(part, begin, given)
-    updates, opt_state = task.optimiser.update(gradient, state.opt_state, state.params)
+    optimiser = optax.with_extra_args_support(task.optimiser)
+    updates, opt_state = optimiser.update(
+        *(gradient, state.opt_state, state.params), pace=state.pace
+    )
     params = optax.apply_updates(state.params, updates)
     slow, ema = state.slow, state.ema
     if task.lookahead is not None:
         fast = params, batch_stats
-        (params, batch_stats), slow = task.lookahead.update(state.step + 1, fast, slow)
+        (params, batch_stats), slow = task.lookahead.update(
+            *(state.step + 1, fast, slow), total=state.pace.total
+        )
     if task.ema_decay is not None:
         decay = jnp.float32(task.ema_decay)
         if task.ema_ramp is not None:
@@ -314,6 +327,7 @@ def step(
         ema=ema,
         lost=jnp.where(finite | (state.lost >= 0), state.lost, state.step),
         slow=slow,
+        pace=state.pace,
     )
     # Always, as seeds that are trained together may be lost one by one.
     alive = after.lost < 0
@@ -338,33 +352,28 @@ def numbered(
     state: TrainState,
     pick: Pick,
     key: RandomKey,
-    place: Int[Array, " all"],
+    chosen: Int[Array, " image"],
+    epoch: Int[Array, ""] | int,
     *,
-    batch: int,
     spread: Callable[[Any], Any] = lambda batch: batch,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """The next step of a training, on the images that its number in the epoch gives it.
-
-    Those that do not fill a batch at an epoch's end are left out of it.
+    """The next step of a training, on images that are known by their numbers.
 
     Args:
         task: What is trained.
-        state: Before; its step says which images are next.
+        state: Before.
         pick: Gives images by their numbers.
         key: Of the whole training.
-        place: From `placed`, for the epoch that the step belongs to.
-        batch: Images of a step.
+        chosen: A row of `placed`.
+        epoch: To which it belongs.
         spread: Lays a batch over the devices.
 
     Returns:
         As `step`.
     """
-    steps = len(place) // batch
-    number = state.step % steps
-    chosen = lax.dynamic_slice(place, (number * batch,), (batch,))
-    pixels, labels = pick(chosen, state.step // steps)
+    pixels, labels = pick(chosen, jnp.asarray(epoch))
     images, classes, index = spread((pixels, labels, chosen))
-    return following(task, state, images, classes, index, key, epoch_steps=steps)
+    return following(task, state, images, classes, index, key, epoch)
 
 
 def following(
@@ -374,8 +383,7 @@ def following(
     labels: Labels,
     index: Int[Array, " image"],
     key: RandomKey,
-    *,
-    epoch_steps: int,
+    epoch: Int[Array, ""] | int,
 ) -> tuple[TrainState, dict[str, Array]]:
     """The next step of a training, on a batch that is given.
 
@@ -386,21 +394,28 @@ def following(
         labels: Their classes.
         index: Their numbers in the data set.
         key: Of the whole training: the step's own follows from it and the step's number.
-        epoch_steps: Steps of an epoch.
+        epoch: Times that the set was gone through before.
 
     Returns:
         As `step`.
     """
     _, noise, still = jax.random.split(key, 3)
     own = jax.random.fold_in(noise, state.step)
-    seen = Seen(still, index, state.step // epoch_steps)
-    return step(task, state, pixels, labels, own, seen)
+    return step(
+        task, state, pixels, labels, own, Seen(still, index, jnp.asarray(epoch))
+    )
 
 
-def placed(key: RandomKey, epoch: Int[Array, ""] | int, count: int) -> Array:
-    """The order of the images in an epoch of a training with this key."""
+def placed(
+    key: RandomKey, epoch: Int[Array, ""] | int, *, count: int, batch: int
+) -> Int[Array, "step image"]:
+    """Which of `count` images each step of an epoch has, in a training with this key.
+
+    Those that do not fill a batch are left out of the epoch.
+    """
     shuffle, _, _ = jax.random.split(key, 3)
-    return order(shuffle, epoch, count)
+    steps = count // batch
+    return order(shuffle, epoch, count)[: steps * batch].reshape(steps, batch)
 
 
 def consecutive(
@@ -408,30 +423,56 @@ def consecutive(
     state: TrainState,
     pick: Pick,
     key: RandomKey,
+    chosen: Int[Array, "step image"],
+    epoch: Int[Array, ""] | int,
+    count: Int[Array, ""] | int,
     *,
-    count: int,
-    batch: int,
-    steps: int,
     spread: Callable[[Any], Any] = lambda batch: batch,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Several steps in one program, all of one epoch of `count` images; see `numbered`.
+    """Several steps of one epoch in one program; see `numbered`.
+
+    Args:
+        task: What is trained.
+        state: Before.
+        pick: Gives images by their numbers.
+        key: Of the whole training.
+        chosen: Rows of `placed`.
+        epoch: To which they belong.
+        count: How many of the rows are used, the first ones.
+        spread: Lays a batch over the devices.
 
     Returns:
-        The state after, and each metric with an entry a step.
+        The state after, and each metric with an entry a row; 0 for rows that are not used.
     """
-    place = placed(key, state.step // (count // batch), count)
 
-    def one(state: TrainState, _: None) -> tuple[TrainState, dict[str, Array]]:
+    def one(number: Any, carry: tuple) -> tuple:
+        state, found = carry
         # A key that is used again: each step folds its own number into it.
         own = jax.random.clone(key)
-        return numbered(task, state, pick, own, place, batch=batch, spread=spread)
+        state, metrics = numbered(
+            task, state, pick, own, chosen[number], epoch, spread=spread
+        )
+        put = lambda all_of, value: all_of.at[number].set(value)  # noqa: E731
+        return state, jax.tree.map(put, found, metrics)
 
-    return lax.scan(one, state, length=steps)
+    _, shapes = jax.eval_shape(
+        lambda state: numbered(
+            task, state, pick, jax.random.clone(key), chosen[0], epoch, spread=spread
+        ),
+        state,
+    )
+    nothing = jax.tree.map(lambda one: jnp.zeros(len(chosen), one.dtype), shapes)
+    return lax.fori_loop(0, count, one, (state, nothing))
 
 
 def of_set(pixels: Pixels, labels: Labels) -> Pick:
     """Images of a set that is on the device, the same in every epoch."""
     return lambda chosen, epoch: (pixels[chosen], labels[chosen])
+
+
+def of_part(pixels: Pixels, labels: Labels, numbers: Int[Array, " number"]) -> Pick:
+    """Some images of a set that is on the device, by their places among `numbers`."""
+    return lambda chosen, epoch: (pixels[numbers[chosen]], labels[numbers[chosen]])
 
 
 def keys_of(key: RandomKey, index: Int[Array, " image"]) -> Keys:

@@ -200,3 +200,25 @@ def test_padding_may_have_a_name():
         found = convolution.convolve(x, w, (1, 1), name)
         expected = lax.conv_general_dilated(x, w, (1, 1), name, dimension_numbers=NHWC)
         np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "shape"), [(4, 2, (3, 5)), (2, 2, (4, 2)), (3, 1, (5, 4))]
+)
+def test_the_transpose_is_xla_s_and_so_are_its_gradients(size, stride, shape):
+    rng = np.random.default_rng(0)
+    x, kernel, g = (
+        jnp.asarray(rng.normal(size=sides), jnp.float32)
+        for sides in (
+            (2, *shape, 6),
+            (size, size, 6, 5),
+            (2, *(stride * side for side in shape), 5),
+        )
+    )
+    plain = lambda x, k: lax.conv_transpose(x, k, (stride, stride), "SAME")  # noqa: E731
+    ours = lambda x, k: convolution.transposed(x, k, stride)  # noqa: E731
+    expected, back = jax.vjp(plain, x, kernel)
+    found, own = jax.vjp(ours, x, kernel)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    for a, b in zip(own(g), back(g), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

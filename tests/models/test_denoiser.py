@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxbias.data.geometric_augmentation import Geometric
 from jaxbias.models.denoiser import UNTRAINED, Denoiser
 from jaxbias.numerics import diffusion
 from jaxbias.training import steps
@@ -70,6 +71,57 @@ def test_without_draws_it_denoises_what_it_is_given(images):
         factors.skip[:, None, None, None] * images,
         rtol=1e-6,
     )
+
+
+class OfChanges(nn.Module):
+    """What it is told of augmentation, and nothing else: a number for every channel."""
+
+    @nn.compact
+    def __call__(self, images, times, classes, augmented, train):
+        x = nn.Dense(3, name="changes", use_bias=False)(augmented)
+        return jnp.broadcast_to(x[:, None, None], images.shape)
+
+
+def test_images_are_augmented_in_training_alone_and_it_is_told_how(images, key):
+    augment = Geometric(0.5)
+    model = Denoiser(OfChanges(), augment=augment, changes=augment.numbers)
+    plain = Denoiser(OfChanges(), augment=Geometric(0.0), changes=augment.numbers)
+    first, second = jax.random.split(key)
+    variables = model.init(first, images)
+    keys = jax.random.split(second, 64)
+    same = lambda: jax.random.clone(keys)  # noqa: E731
+    found, known = model.apply(variables, images, train=True, keys=same())
+    again, same_known = model.apply(variables, images, train=True, keys=same())
+    np.testing.assert_array_equal(found, again)
+    changed = np.abs(known["clean"] - images).max((1, 2, 3)) > 0
+    assert 0.8 < changed.mean() < 1
+    # The noise is that of an augmentation that changes nothing, on other images.
+    own, _ = plain.apply(variables, images, train=True, keys=same())
+    np.testing.assert_allclose(found[~changed], own[~changed], atol=1e-6)
+    assert (np.abs(found - own).max((1, 2, 3)) > 1e-3)[changed].all()
+    # What it is told is added to what noise leaves, and is what was done.
+    level = jnp.sqrt(1 / (same_known["weight"] - 1 / diffusion.DATA**2))
+    ours = jax.vmap(lambda key: jax.random.split(key)[0])(same())
+    clean, told = augment(ours, images)
+    np.testing.assert_array_equal(clean, known["clean"])
+    factors = diffusion.preconditioning(level)
+    share = np.asarray(told @ variables["params"]["network"]["changes"]["kernel"])
+    noise = jax.tree.map(jnp.zeros_like, variables)
+    left, _ = model.apply(noise, images, train=True, keys=same())
+    np.testing.assert_allclose(
+        (found - left)[:, 0, 0], factors.out[:, None] * share, atol=1e-4
+    )
+    # Not at evaluation, with draws or without, nor when images are drawn.
+    for given in (lambda: {"keys": same()}, dict):
+        found, known = model.apply(variables, images, **given())
+        expected, _ = model.apply(noise, images, **given())
+        np.testing.assert_array_equal(known["clean"], images)
+        np.testing.assert_array_equal(found, expected)
+    told = jnp.ones((64, augment.numbers))
+    args = variables, images, jnp.ones(64)
+    kept = model.apply(*args, method="denoised")
+    other = model.apply(*args, told=told, method="denoised")
+    assert float(jnp.abs(kept - other).max()) > 0.1
 
 
 def test_losses_are_the_weighted_errors_over_all_pixels(images, key):

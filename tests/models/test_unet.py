@@ -2,6 +2,7 @@
 
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,6 +78,36 @@ def test_what_is_known_of_an_image_counts(small):
         rngs={"dropout": jax.random.key(0)},
     )
     assert float(jnp.abs(dropped - found).max()) > 1e-2
+
+
+@pytest.mark.parametrize("features", [8, 48, 256])
+def test_groups_are_normalised_as_by_flax(features):
+    random = np.random.default_rng(0)
+    shape = (2, 4, 6, features)
+    x = jnp.asarray(3 + 2 * random.normal(size=shape), jnp.float32)
+    groups = min(32, features // 4)
+    theirs = nn.GroupNorm(num_groups=groups, epsilon=unet.EPSILON)
+    variables = theirs.init(jax.random.key(0), x)
+    draw = lambda leaf: jnp.asarray(random.normal(size=leaf.shape), jnp.float32)  # noqa: E731
+    variables = jax.tree.map(draw, variables)
+    ours = unet.GroupNorm()
+    slope = lambda module: jax.grad(  # noqa: E731
+        lambda v: jnp.sum(jnp.sin(module.apply(v, x)))
+    )(variables)
+    expected = theirs.apply(variables, x)
+    np.testing.assert_allclose(ours.apply(variables, x), expected, atol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3),
+        *(slope(ours), slope(theirs)),
+    )
+
+
+def test_resolution_changes_by_means_and_copies():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 6, 3)), jnp.float32)
+    expected = nn.avg_pool(x, (2, 2), strides=(2, 2))
+    np.testing.assert_allclose(unet.halved(x), expected, atol=1e-6)
+    wide = np.repeat(np.repeat(np.asarray(x), 2, axis=1), 2, axis=2)
+    np.testing.assert_array_equal(unet.doubled(x), wide)
 
 
 def test_waves_go_from_a_radian_to_slow_ones():

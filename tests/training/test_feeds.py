@@ -10,10 +10,20 @@ import pytest
 from jaxbias import devices
 from jaxbias.data.archives import ImageSet
 from jaxbias.models.plain import ImageMLP, SmallCNN
-from jaxbias.training import optimisers, steps
+from jaxbias.training import build, optimisers, steps
 from jaxbias.training.evaluation import Evaluator, viewed, whole
-from jaxbias.training.feeds import IMAGES, SEEDS, Making, Resident, Streamed, laid
+from jaxbias.training.feeds import (
+    IMAGES,
+    SEEDS,
+    Making,
+    Resident,
+    Selected,
+    Streamed,
+    laid,
+)
 from jaxbias.training.objectives import Objective
+from jaxbias.training.recipes import Recipe
+from jaxbias.training.sets import Pool
 
 MLP = steps.Task(
     model=ImageMLP(classes=3, width=16, depth=1),
@@ -210,8 +220,7 @@ def test_a_stream_of_the_same_batches_gives_the_same_steps(images, alone, count)
         opened.append(first)
         for step in range(first, 99):
             epoch, number = divmod(step, 3)
-            place = np.asarray(steps.placed(key(), epoch, 50))
-            chosen = place[number * 16 : (number + 1) * 16]
+            chosen = np.asarray(steps.placed(key(), epoch, count=50, batch=16))[number]
             yield images.images[chosen], images.labels[chosen], chosen
 
     mesh = devices.mesh(count, axis=IMAGES)
@@ -269,3 +278,48 @@ def test_views_are_means_over_moved_and_mirrored_images(images):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     found = viewed(*given, "none")
     np.testing.assert_allclose(found, logits(pixels), rtol=1e-4, atol=1e-5)
+
+
+def test_parts_of_any_size_share_one_program(images, alone):
+    """The whole as a part gives the same training, and a smaller one compiles nothing."""
+    mesh = devices.mesh(1, axis=IMAGES)
+    pool = Pool(images, most=60)
+    laid_pool = pool.laid(jax.NamedSharding(mesh, jax.P()))
+    assert pool.laid(jax.NamedSharding(mesh, jax.P()))[0] is laid_pool[0]
+    options = {"most": pool.most, "batch": 16, "mesh": mesh}
+    feed = Selected(CNN, laid_pool, np.arange(50), key(), **options)
+    state, losses = run(feed, fresh(CNN), 0, 7)
+    np.testing.assert_allclose(losses, alone[1], rtol=1e-4)
+    same(state, alone[0], rtol=1e-3, atol=1e-4)
+    step = feed._one._cache_size()
+    few = Selected(CNN, laid_pool, np.array([3, 4] * 20), key(), **options)
+    _, losses = run(few, fresh(CNN), 0, 4)
+    assert losses.shape == (4,) and np.isfinite(losses).all()
+    assert few._one is feed._one and feed._one._cache_size() == step
+    with pytest.raises(ValueError, match="61 numbers, but at most 60"):
+        Selected(CNN, laid_pool, np.zeros(61, int), key(), **options)
+
+
+def test_trainings_of_any_length_are_equal_tasks():
+    """A schedule follows the pace that its state has, not one that is compiled in."""
+    recipe = Recipe(schedule="one-cycle-epochs", epochs=4, cycle_momentum=True)
+    options = {"classes": 3, "size": 8, "mean": (0.5,) * 3, "sd": (0.5,) * 3}
+    made = [build.task(recipe, epoch_steps=steps, **options) for steps in (2, 5)]
+    assert made[0] == made[1] and made[0].pace != made[1].pace
+    rng = np.random.default_rng(0)
+    params = {"w": jnp.asarray(rng.normal(size=3), jnp.float32)}
+    update = jax.jit(made[0].optimiser.update)
+    for pace in (build.pace_of(recipe, 2), build.pace_of(recipe, 5)):
+        by_hand = optimisers.sgd(
+            build.rate(recipe, pace),
+            momentum_decay=build._momentum(recipe, pace),
+            nesterov=True,
+            weight_decay=5e-4,
+        )
+        ours, theirs = made[0].optimiser.init(params), by_hand.init(params)
+        for _ in range(8):
+            gradient = {"w": jnp.asarray(rng.normal(size=3), jnp.float32)}
+            found, ours = update(gradient, ours, params, pace=pace)
+            expected, theirs = by_hand.update(gradient, theirs, params)
+            np.testing.assert_allclose(found["w"], expected["w"], rtol=1e-5)
+    assert update._cache_size() == 1

@@ -85,9 +85,9 @@ def test_steps_lower_the_loss_of_a_masked_autoencoder(images):
     )
     state = steps.create(task, jax.random.key(0), 16)
     before = judge(state)
-    run = jax.jit(partial(steps.following, task, epoch_steps=1))
+    run = jax.jit(partial(steps.following, task))
     # Augmentation and masks are drawn anew at each step.
-    first, metrics = run(state, *given(images), jnp.arange(20), jax.random.key(1))
+    first, metrics = run(state, *given(images), jnp.arange(20), jax.random.key(1), 0)
     assert judge(first).loss < before.loss
     assert set(metrics) == {"loss", "accuracy", "gradient_norm", "lost"}
     assert np.isnan(metrics["accuracy"]) and int(metrics["lost"]) == -1
@@ -261,9 +261,10 @@ def test_several_views_of_an_image_in_a_batch():
     judge = Evaluator(task, partial(whole, images, 16), batch=16, mesh=mesh)
     state = steps.create(task, jax.random.key(0), 8)
     before = judge(state)
-    run = jax.jit(partial(steps.following, task, epoch_steps=1))
-    for _ in range(40):
-        state, metrics = run(state, *given(images), jnp.arange(16), jax.random.key(1))
+    run = jax.jit(partial(steps.following, task))
+    for epoch in range(40):
+        told = jnp.arange(16), jax.random.key(1), epoch
+        state, metrics = run(state, *given(images), *told)
     after = judge(state)
     assert len(after.losses) == 16
     assert after.loss < before.loss and after.accuracy > before.accuracy

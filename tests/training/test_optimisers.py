@@ -1,5 +1,7 @@
 """Schedules and optimisers: PyTorch's numbers, with and without PyTorch at hand."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -303,8 +305,8 @@ def test_what_forgets_is_made_anew_for_every_epoch():
 def test_lookahead_is_a_loop_by_hand(total):
     rng = np.random.default_rng(0)
     moves = rng.normal(size=(total, 3))
-    ahead = optimisers.Lookahead(total)
-    update = jax.jit(ahead.update)
+    ahead = optimisers.Lookahead()
+    update = jax.jit(partial(ahead.update, total=total))
     fast = slow = {"w": jnp.zeros(3)}
     own, average = np.zeros(3), np.zeros(3)
     for step in range(1, total + 1):

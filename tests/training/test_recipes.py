@@ -18,6 +18,7 @@ from jaxbias.training import build, fit, sets
 from jaxbias.training.evaluation import Scores
 from jaxbias.training.fit import Fitted
 from jaxbias.training.loop import Schedule
+from jaxbias.training.optimisers import Pace
 from jaxbias.training.recipes import RECIPES, Recipe, Running
 from jaxbias.training.steps import Seen, as_floats
 
@@ -36,7 +37,8 @@ def batch():
 def test_plain_has_the_published_rates_and_momenta():
     """Values of the authors' scheduler, stepped once an epoch."""
     plain = RECIPES["plain"]
-    rate, momentum = build.rate(plain, 98), build._momentum(plain, 98)
+    pace = build.pace_of(plain, 98)
+    rate, momentum = build.rate(plain, pace), build._momentum(plain, pace)
     for epoch, (lr, mom) in {
         0: (0.008, 0.95),
         1: (0.152, 0.875),
@@ -59,15 +61,17 @@ def test_plain_has_the_published_rates_and_momenta():
 def test_the_schedules_reach_their_peak_and_end_low():
     for name in ("one-cycle", "cosine", "triangular"):
         recipe = Recipe(schedule=name, rate=0.3, epochs=4)
-        rates = np.asarray([build.rate(recipe, 50)(step) for step in range(200)])
+        rate = build.rate(recipe, build.pace_of(recipe, 50))
+        rates = np.asarray([rate(step) for step in range(200)])
         assert rates.max() == pytest.approx(0.3, rel=0.02)
         assert rates[-1] < 0.03 and 20 < rates.argmax() < 80
     risen = Recipe(schedule="warm-up", rate=0.3, rise=0.1, epochs=4)
-    rates = np.asarray([build.rate(risen, 50)(step) for step in range(200)])
+    rate = build.rate(risen, build.pace_of(risen, 50))
+    rates = np.asarray([rate(step) for step in range(200)])
     np.testing.assert_allclose(
         rates, 0.3 * np.minimum(np.arange(200) / 20, 1), atol=1e-6
     )
-    constant = build.rate(Recipe(schedule="constant", rate=0.3), 50)
+    constant = build.rate(Recipe(schedule="constant", rate=0.3), Pace(50, 100))
     assert float(constant(0)) == float(constant(99)) == pytest.approx(0.3)
 
 
@@ -151,14 +155,14 @@ def test_fast_has_the_published_numbers():
     """Those of the author's code: 48 steps an epoch, 476 in all."""
     fast = RECIPES["fast"]
     assert build.total_steps(fast, 48) == 476
-    rate = build.rate(fast, 48)
+    rate = build.rate(fast, build.pace_of(fast, 48))
     peak = 11.5 / (1 + 1 / (1 - 0.85))
     # A rate for the mean of 1,024 losses; 109 steps of the 476 rise.
     for step, share in {0: 0.2, 109: 1.0, 476: 0.07, 292: 1 - 0.93 * 183 / 367}.items():
         assert float(rate(step)) == pytest.approx(peak * share, rel=1e-5)
     moments = {"mean": (0.1, 0.2, 0.3), "sd": (0.4, 0.5, 0.6)}
     task = build.task(fast, classes=10, size=32, epoch_steps=48, **moments)
-    assert (task.lookahead.steps, task.lookahead.every) == (476, 5)
+    assert (task.pace.total, task.lookahead.every) == (476, 5)
     assert (task.mean, task.smoothing) == (moments["mean"], 0.2)
     assert task.model.dtype == jnp.bfloat16 and task.prepare is not None
     small = build.task(RECIPES["small"], classes=10, size=32, epoch_steps=9, **moments)
@@ -174,9 +178,10 @@ def test_part_of_an_epoch_is_rounded_up(epochs, epoch_steps, steps):
     recipe = Recipe(
         epochs=epochs + 2, schedule="one-cycle-epochs", rise=0.5, cycle_momentum=True
     )
-    rate = build.rate(recipe, epoch_steps)
-    assert float(rate(build.total_steps(recipe, epoch_steps) - 1)) < 0.2
-    assert build._momentum(recipe, epoch_steps)(0) == pytest.approx(0.95)
+    pace = build.pace_of(recipe, epoch_steps)
+    rate = build.rate(recipe, pace)
+    assert float(rate(pace.total - 1)) < 0.2
+    assert build._momentum(recipe, pace)(0) == pytest.approx(0.95)
 
 
 def fitted(*accuracies, epoch_steps=48):

@@ -103,50 +103,64 @@ def test_the_average_forgets_the_first_weights_faster(data):
 def test_consecutive_steps_can_be_cut(data, task):
     pick = steps.of_set(*data)
     run = jax.jit(
-        lambda state, key, steps: consecutive(
-            task, state, pick, key, count=50, batch=16, steps=steps
-        ),
-        static_argnames=("steps",),
+        lambda state, key, chosen: consecutive(
+            task, state, pick, key, chosen, 0, len(chosen)
+        )
     )
     start = steps.create(task, jax.random.key(0), 8)
     key = partial(jax.random.key, 2)
-    whole, metrics = run(start, key(), steps=3)
+    place = steps.placed(key(), 0, count=50, batch=16)
+    whole, metrics = run(start, key(), place)
     assert {len(values) for values in metrics.values()} == {3}
-    cut, first = run(start, key(), steps=1)
-    cut, second = run(cut, key(), steps=2)
+    cut, first = run(start, key(), place[:1])
+    cut, second = run(cut, key(), place[1:])
     same(cut, whole, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
         np.concatenate([first["loss"], second["loss"]]), metrics["loss"], rtol=1e-5
     )
-    again, _ = run(start, key(), steps=3)
+    again, _ = run(start, key(), place)
     same(again, whole, rtol=0, atol=0)
+
+
+def test_rows_that_are_not_counted_do_nothing(data):
+    pick = steps.of_set(*data)
+    place = steps.placed(jax.random.key(2), 0, count=50, batch=16)
+    run = jax.jit(partial(consecutive, MLP, pick=pick))
+    start = steps.create(MLP, jax.random.key(0), 8)
+    given = {"key": jax.random.key(2), "epoch": 0}
+    one, _ = run(start, chosen=place[:1], count=1, **given)
+    given["key"] = jax.random.clone(given["key"])
+    same_one, metrics = run(start, chosen=place, count=1, **given)
+    same(same_one, one, rtol=1e-6, atol=1e-7)
+    assert metrics["loss"].shape == (3,) and not metrics["loss"][1:].any()
 
 
 def test_single_steps_are_those_of_one_program(data):
     start = steps.create(CNN, jax.random.key(0), 8)
     key = partial(jax.random.key, 2)
     pick = steps.of_set(*data)
+    place = steps.placed(key(), 0, count=50, batch=16)
     whole, _ = jax.jit(
-        lambda state, key: consecutive(
-            CNN, state, pick, key, count=50, batch=16, steps=2
-        )
+        lambda state, key: consecutive(CNN, state, pick, key, place, 0, 2)
     )(start, key())
-    place = steps.placed(key(), 0, 50)
     one = jax.jit(
-        lambda state, key, place: steps.numbered(CNN, state, pick, key, place, batch=16)
+        lambda state, key, chosen: steps.numbered(CNN, state, pick, key, chosen, 0)
     )
     state = start
-    for _ in range(2):
-        state, _ = one(state, key(), place)
+    for chosen in place[:2]:
+        state, _ = one(state, key(), chosen)
     same(state, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_an_epoch_sees_every_image_once_in_a_new_order():
     first, second = (
-        np.asarray(steps.placed(jax.random.key(0), epoch, 50)) for epoch in (0, 1)
+        np.asarray(steps.placed(jax.random.key(0), epoch, count=50, batch=10)).ravel()
+        for epoch in (0, 1)
     )
     assert sorted(first) == sorted(second) == list(range(50))
     assert (first != second).any()
+    cut = steps.placed(jax.random.key(0), 0, count=50, batch=16)
+    np.testing.assert_array_equal(cut.ravel(), first[:48])
 
 
 def test_augmentation_is_told_what_it_sees(data):
@@ -161,27 +175,23 @@ def test_augmentation_is_told_what_it_sees(data):
     task = replace(MLP, augment=augment)
     seen = []
 
-    def optimiser_sees(batch_task, state, place):
+    def optimiser_sees(batch_task, state, chosen, epoch):
         # The loss of a linear target shows the target itself.
-        _, metrics = steps.numbered(
-            batch_task,
-            state,
-            steps.of_set(pixels, labels),
-            jax.random.key(2),
-            place,
-            batch=16,
-        )
+        pick = steps.of_set(pixels, labels)
+        key = jax.random.key(2)
+        _, metrics = steps.numbered(batch_task, state, pick, key, chosen, epoch)
         return metrics["loss"]
 
     for step in (0, 2, 3):
         state = replace(steps.create(task, jax.random.key(0), 8), step=jnp.int32(step))
-        place = steps.placed(jax.random.key(2), step // 3, 50)
-        logits = steps.logits(task, state, pixels[place[step % 3 * 16]][None])
-        told = jnp.array([place[step % 3 * 16], step // 3], jnp.float32)
+        place = steps.placed(jax.random.key(2), step // 3, count=50, batch=16)
+        chosen = place[step % 3]
+        logits = steps.logits(task, state, pixels[chosen[0]][None])
+        told = jnp.array([chosen[0], step // 3], jnp.float32)
         _, _, still = jax.random.split(jax.random.key(2), 3)
         target = jnp.append(told, jax.random.uniform(still, (1,)))
         expected = -(target * jax.nn.log_softmax(logits[0])).sum() / 16
-        found = optimiser_sees(task, state, place)
+        found = optimiser_sees(task, state, chosen, step // 3)
         assert float(found) == pytest.approx(float(expected), rel=1e-4)
         seen.append(float(found))
     assert len(set(seen)) == 3
@@ -196,9 +206,7 @@ def test_training_learns_and_augmentation_takes_part(data):
     task = replace(CNN, augment=augment, ema_decay=0.8)
     pick = steps.of_set(*data)
     run = jax.jit(
-        lambda state, key: consecutive(
-            task, state, pick, key, count=50, batch=25, steps=2
-        )
+        lambda state, key, chosen: consecutive(task, state, pick, key, chosen, 0, 2)
     )
 
     def accuracy(state):
@@ -206,8 +214,9 @@ def test_training_learns_and_augmentation_takes_part(data):
 
     state = steps.create(task, jax.random.key(0), 8)
     before = accuracy(state)
-    for _ in range(25):
-        state, metrics = run(state, jax.random.key(3))
+    for epoch in range(25):
+        place = steps.placed(jax.random.key(3), epoch, count=50, batch=25)
+        state, metrics = run(state, jax.random.key(3), place)
     assert int(state.step) == 50
     assert accuracy(state) > max(0.9, before)
     assert metrics["loss"].mean() < 0.9
@@ -220,14 +229,14 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_is_remembered(data):
         return images, jnp.where(seen.epoch == 1, jnp.nan, targets)
 
     task = replace(CNN, augment=augment, ema_decay=0.9)
-    run = jax.jit(partial(steps.following, task, epoch_steps=2))
+    run = jax.jit(partial(steps.following, task))
     given = pixels, labels, jnp.arange(10)
     state = steps.create(task, jax.random.key(0), 8)
     for _ in range(2):
-        state, metrics = run(state, *given, jax.random.key(1))
+        state, metrics = run(state, *given, jax.random.key(1), 0)
         assert int(metrics["lost"]) == -1
-    for _ in range(4):  # Epoch 1 is not finite, epoch 2 would be.
-        after, metrics = run(state, *given, jax.random.key(1))
+    for epoch in (1, 1, 2, 2):  # Epoch 1 is not finite, epoch 2 would be.
+        after, metrics = run(state, *given, jax.random.key(1), epoch)
         assert int(after.step) == int(state.step) + 1
         assert int(after.lost) == int(metrics["lost"]) == 2
         same(replace(after, step=state.step, lost=state.lost), state, rtol=0, atol=0)

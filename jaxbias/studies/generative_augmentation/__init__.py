@@ -19,6 +19,15 @@ EXPERIMENTS = {
         "jaxbias.studies.generative_augmentation.generator.experiment",
         "train cDCGAN, EDM or StyleGAN2 on small images, and draw images from it",
     ),
+    "image-generations": (
+        "jaxbias.studies.generative_augmentation.image_generations.experiment",
+        "generators of images that are trained on what generators drew",
+    ),
+    "images": (
+        "jaxbias.studies.generative_augmentation.images.experiment",
+        "classifiers on real and generated images: gains, gaps, with and without "
+        "augmentation",
+    ),
 }
 """Experiments by name: the module that has Config, PRESETS and run, and one line."""
 

@@ -73,6 +73,25 @@ def test_weights_are_as_many_as_published():
         assert count == published.PARAMETERS[config.kind]
 
 
+def test_edm_is_trained_on_what_augmentation_does_and_told_of_it(key):
+    config = replace(DENOISER, augmented=0.5)
+    task = a_task(config)
+    assert networks.recipe_of(config).augment == ()
+    assert networks.recipe_of(DENOISER).augment == ("flip",)
+    # Two tasks of one config share their programs.
+    assert task.model == a_task(config).model and hash(task.model)
+    state = steps.create(task, jax.random.key(0), 32)
+    told = state.params["network"]["augmented"]["kernel"]
+    assert told.shape == (9, config.width)
+    random = np.random.default_rng(0)
+    pixels = jnp.asarray(random.integers(0, 256, (8, 32, 32, 3)), jnp.uint8)
+    after, metrics = jax.jit(steps.step, static_argnums=0)(
+        task, state, pixels, jnp.arange(8) % 10, key
+    )
+    assert np.isfinite(float(metrics["loss"])) and int(after.lost) == -1
+    assert (after.params["network"]["augmented"]["kernel"] != told).any()
+
+
 def test_images_follow_from_key_and_class(key):
     task = a_task(TINY)
     state = steps.create(task, jax.random.key(0), 32)
@@ -160,7 +179,7 @@ def test_verdicts_tell_noise_and_copies():
     def judged(own):
         evidence = published.Evidence(
             *(config, 5, 10),
-            samples.quality(own, rest, real, config),
+            samples.quality(own, rest, real, most=60, seed=0),
             samples.nearest(own, rest, real, config),
         )
         return {row["id"]: row["outcome"] for row in published.judge(evidence)}
@@ -181,6 +200,7 @@ def test_verdicts_tell_noise_and_copies():
         ({"factors": ()}, "--factors: one to four"),
         ({"factors": (1, 0)}, "--factors: one to four"),
         ({"measured": 40}, "--measured: 40 of 30"),
+        ({"augmented": 1.1}, "--augmented: must be at most 1"),
         ({"dropout": 1.0}, "--dropout: below 1"),
         ({"steps": 1}, "--steps: must be >= 2"),
     ],

@@ -41,6 +41,9 @@ class Config:
     """Sides in pixels at which edm attends over all pixels."""
     dropout: float = 0.13
     """Of edm."""
+    augmented: float = 0.0
+    """Chance of each of the geometric changes by which edm's images are augmented and of
+    which it is told; 0: half of the images are mirrored, and it is told nothing."""
     epochs: float | int = 200
     """Times that the images are seen."""
     batch: int = 64
@@ -85,7 +88,7 @@ CDCGAN: Mapping[str, Config] = {
         measured=100,
     ),
     "quick": replace(
-        Config(), width=64, most_images=5_000, epochs=60, samples=2_000, measured=1_000
+        Config(), width=64, most_images=4_000, epochs=30, samples=2_000, measured=1_000
     ),
     "paper": Config(),
 }
@@ -93,6 +96,7 @@ CDCGAN: Mapping[str, Config] = {
 _EDM = replace(
     Config(),
     kind="edm",
+    augmented=0.12,
     epochs=4_000,
     batch=512,
     rate=1e-3,
@@ -107,6 +111,7 @@ EDM: Mapping[str, Config] = {
         factors=(1, 1),
         blocks=1,
         attended=(),
+        augmented=0.0,
         most_images=200,
         epochs=2,
         batch=50,
@@ -122,6 +127,7 @@ EDM: Mapping[str, Config] = {
         blocks=1,
         attended=(8,),
         dropout=0.0,
+        augmented=0.0,
         most_images=5_000,
         epochs=24,
         batch=64,
@@ -181,11 +187,10 @@ PRESETS: Mapping[str, Mapping[str, Config]] = {
 def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     at_least(config, width=4, blocks=1, batch=2, steps=2, churn=0, samples=10)
-    at_least(
-        config, measured=10, dropout=0, rise=0, most_images=10, penalty=0, target=-1
-    )
+    at_least(config, measured=10, dropout=0, augmented=0, rise=0, most_images=10)
+    at_least(config, penalty=0, target=-1)
     at_most(config, width=1_024, blocks=32, batch=2**14, steps=1_000, samples=10**8)
-    at_most(config, measured=50_000, epochs=10**6, rise=0.9, target=1)
+    at_most(config, measured=50_000, epochs=10**6, rise=0.9, augmented=1, target=1)
     positive(config, "epochs", "rate", "average", "span")
     if not config.dropout < 1:
         raise UsageError(f"--dropout: below 1, got {config.dropout}")

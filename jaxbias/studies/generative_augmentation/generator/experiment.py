@@ -53,7 +53,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 
     try:
         with reporter.status(f"reading {config.data}"):
-            training, held_out = _sets(config)
+            training, held_out = training_and_held_out(config, config.most_images)
         reporter.say(
             f"{config.kind} on {len(training):,} images of {len(training.classes)} classes"
         )
@@ -74,7 +74,9 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     samples.written(found, directory)
     real, known = (np.asarray(one.images.images) for one in (held_out, training))
     with reporter.status("measuring the samples"):
-        quality = samples.quality(found["image"], real, known, config)
+        quality = samples.quality(
+            found["image"], real, known, most=config.measured, seed=config.seed
+        )
         nearest = samples.nearest(found["image"], real, known, config)
     directory.write_table(quality)
     directory.write_table(nearest, "nearest.parquet")
@@ -89,15 +91,15 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     show(directory, reporter)
 
 
-def _sets(config: Config) -> tuple:
-    """Training images, and others, at one size and in memory."""
+def training_and_held_out(config: Config, most: int | None) -> tuple:
+    """At most so many training images, and others, at one size and in memory."""
     from jaxbias.data import sources
     from jaxbias.data.archives import SourceError
     from jaxbias.training import sets
     from jaxbias.training.recipes import Running
 
     first, second = sources.open_splits(config.data, None, share=0.1)
-    first = sets.limited(first, config.most_images)
+    first = sets.limited(first, most)
     second = sets.limited(second, max(config.measured, len(second.classes)))
     running = Running(size=SIZE, resident="yes")
     found = [sets.prepare(one, running, "") for one in (first, second)]

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxbias.arrays import RandomKey
-from jaxbias.data.adaptive_augmentation import augmented
+from jaxbias.data import adaptive_augmentation
+from jaxbias.data.geometric_augmentation import Geometric
 from jaxbias.models import stylegan2
 from jaxbias.models.adaptive_adversaries import AdaptiveAdversaries
 from jaxbias.models.adversaries import Adversaries
@@ -52,8 +53,8 @@ def recipe_of(config: Config) -> Recipe:
         beta1=beta1,
         beta2=beta2,
         weight_decay=0.0,
-        # EDM's pipeline mirrors half of its images; cDCGAN is shown none.
-        augment=("flip",) if config.kind == "edm" else (),
+        # EDM mirrors half of its images, here or where it is told; cDCGAN is shown none.
+        augment=("flip",) if config.kind == "edm" and not config.augmented else (),
         ema_decay=decay,
         ema_ramp=None if decay is None else 0.05,
     )
@@ -107,7 +108,10 @@ def _denoiser(config: Config, classes: int, dtype: Any) -> Denoiser:
         dropout=config.dropout,
         dtype=dtype,
     )
-    return Denoiser(network, classes=classes)
+    if not config.augmented:
+        return Denoiser(network, classes=classes)
+    augment = Geometric(config.augmented)
+    return Denoiser(network, classes, augment, augment.numbers)
 
 
 def _adaptive_adversaries(
@@ -123,7 +127,7 @@ def _adaptive_adversaries(
         stylegan2.Generator(**options),
         stylegan2.Discriminator(**options),
         classes,
-        change=augmented if config.target < 1 else None,
+        change=adaptive_augmentation.augmented if config.target < 1 else None,
         target=config.target,
         span=config.span,
         gamma=config.penalty,

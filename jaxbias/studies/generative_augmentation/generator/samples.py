@@ -1,6 +1,8 @@
 """Images that are drawn from a trained generator, and how they stand beside real ones."""
 
 import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +36,30 @@ def labels_of(config: Config, classes: int) -> np.ndarray:
     return numbers * classes // config.samples
 
 
+def pieces(draw: Draw, config: Config, classes: int) -> Iterator[Callable[[], Columns]]:
+    """What draws the samples, piece by piece: `image` and `label` of each."""
+    labels = labels_of(config, classes)
+    # No piece has two classes where each is to have statistics of its own.
+    blocks = [labels]
+    if config.one_class:
+        blocks = np.split(labels, np.flatnonzero(np.diff(labels)) + 1)
+    parts = [
+        block[place : place + AT_ONCE]
+        for block in blocks
+        for place in range(0, len(block), AT_ONCE)
+    ]
+    # All are filled up to one number, so that one program draws them, and alike.
+    most = max(len(part) for part in parts)
+
+    def made(number: int, own: np.ndarray) -> Columns:
+        key = rng.stream(jax.random.key(config.seed), "samples", str(number))
+        images = draw(key, jnp.asarray(np.resize(own, most), jnp.int32))
+        return {"image": np.asarray(images)[: len(own)], "label": own}
+
+    for number, own in enumerate(parts):
+        yield partial(made, number, own)
+
+
 def drawn(
     draw: Draw,
     config: Config,
@@ -47,32 +73,18 @@ def drawn(
         `image` and `label`, as such files have them; None in a process that does not see
         what the writer has kept.
     """
-    labels = labels_of(config, classes)
-    # No piece has two classes where each is to have statistics of its own.
-    blocks = [labels]
-    if config.one_class:
-        blocks = np.split(labels, np.flatnonzero(np.diff(labels)) + 1)
-    pieces = [
-        block[place : place + AT_ONCE]
-        for block in blocks
-        for place in range(0, len(block), AT_ONCE)
-    ]
-    # All are filled up to one number, so that one program draws them, and alike.
-    most, parts = max(len(piece) for piece in pieces), []
-    for number, own in enumerate(pieces):
-
-        def made(number: int = number, own: np.ndarray = own) -> Columns:
-            key = rng.stream(jax.random.key(config.seed), "samples", str(number))
-            images = draw(key, jnp.asarray(np.resize(own, most), jnp.int32))
-            return {"image": np.asarray(images)[: len(own)], "label": own}
-
+    parts = []
+    for number, made in enumerate(pieces(draw, config, classes)):
         if number % 10 == 0:
-            reporter.say(f"drawing: piece {number + 1:,} of {len(pieces):,}")
+            reporter.say(f"drawing piece {number + 1:,}")
         found = kept_or_made(f"samples-{number}", directory, made)
         if found is not None:
             parts.append(found)
-    if not parts:
-        return None
+    return whole(parts) if parts else None
+
+
+def whole(parts: Sequence[Columns]) -> Columns:
+    """Pieces, one after the other."""
     return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
 
@@ -84,26 +96,33 @@ def written(samples: dict[str, np.ndarray], directory: RunDirectory) -> None:
 
 
 def quality(
-    made: np.ndarray, held_out: np.ndarray, training: np.ndarray, config: Config
+    made: np.ndarray,
+    held_out: np.ndarray,
+    training: np.ndarray,
+    *,
+    most: int,
+    seed: int,
 ) -> Columns:
     """How samples, training images and noise stand beside images that were not trained on.
+
+    Of each set at most `most` are taken, evenly; `seed` is that of noise and features.
 
     A row for each of the three and each feature. Columns: `images` ("samples",
     "training", "noise"), `feature`, `images_each`; `kid` and `frechet` distance,
     `precision`, `recall`, `density`, `coverage`; `vendi`.
     """
-    random = np.random.default_rng(config.seed)
-    count = min(config.measured, len(held_out), len(training), len(made))
+    random = np.random.default_rng(seed)
+    count = min(most, len(held_out), len(training), len(made))
     sets = {
         "held-out": held_out[evenly(len(held_out), count)],
         "samples": made[evenly(len(made), count)],
         "training": training[evenly(len(training), count)],
     }
     sets["noise"] = random.integers(0, 256, sets["samples"].shape).astype(np.uint8)
-    key = rng.stream(jax.random.key(config.seed), "features")
-    whole = image_features.features(key, np.concatenate([*sets.values()]), FEATURES)
+    key = rng.stream(jax.random.key(seed), "features")
+    every = image_features.features(key, np.concatenate([*sets.values()]), FEATURES)
     rows = []
-    for feature, values in whole.items():
+    for feature, values in every.items():
         parts = np.split(image_features.z_scores(values)[0], len(sets))
         real = parts[0]
         for name, own in zip(list(sets)[1:], parts[1:], strict=True):

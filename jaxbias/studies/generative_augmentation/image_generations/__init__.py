@@ -1,0 +1,1 @@
+"""Generators of images that are trained on what generators drew."""

@@ -1,0 +1,1 @@
+"""Classifiers on real and generated images: whether these help, and when."""
