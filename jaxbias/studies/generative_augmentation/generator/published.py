@@ -83,7 +83,7 @@ def _as_large(evidence: Evidence) -> Judgement:
         )
     if evidence.config.kind == "edm" and not evidence.config.augmented:
         # It is not told what was done to an image.
-        found -= NUMBERS * PUBLISHED_WIDTH
+        found -= NUMBERS * width
     return held(evidence.parameters == found, f"{evidence.parameters:,} weights")
 
 
