@@ -92,6 +92,23 @@ def adversarial(
     return of_generator + of_discriminator, right
 
 
+def adversarial_with_penalty(
+    logits: Float[Array, "image four"],
+    found: Mapping[str, Array],
+    targets: Targets,
+) -> tuple[Losses, Right]:
+    """As `adversarial`, with the discriminator's losses added and a penalty.
+
+    Of the discriminator -log D(real) - log(1 - D(made)) + penalty. See
+    `AdaptiveAdversaries`.
+    """
+    del found, targets
+    fooled, real, fake, penalty = logits.T
+    of_discriminator = jax.nn.softplus(-real) + jax.nn.softplus(fake) + penalty
+    right = ((real > 0).astype(jnp.float32) + (fake < 0).astype(jnp.float32)) / 2
+    return jax.nn.softplus(-fooled) + of_discriminator, right
+
+
 def contrast(temperature: float) -> Objective:
     """NT-Xent: tell the other view of an image from all other views (SimCLR, eq. 1).
 
@@ -177,4 +194,5 @@ def _of_images(values: Float[Array, " one"]) -> Float[Array, " image"]:
 CLASSIFICATION = Objective(score=classify)
 RECONSTRUCTION = Objective(score=reconstruct, draws=True)
 ADVERSARIAL = Objective(score=adversarial, draws=True, conditional=True)
+PENALISED = Objective(score=adversarial_with_penalty, draws=True, conditional=True)
 DENOISING = Objective(score=denoise, draws=True, conditional=True)

@@ -17,7 +17,7 @@ EXPERIMENTS = {
     ),
     "generator": (
         "jaxbias.studies.generative_augmentation.generator.experiment",
-        "train cDCGAN or EDM on small images, and draw images from it",
+        "train cDCGAN, EDM or StyleGAN2 on small images, and draw images from it",
     ),
     "image-generations": (
         "jaxbias.studies.generative_augmentation.image_generations.experiment",

@@ -21,6 +21,7 @@ from jaxbias.studies.generative_augmentation.generator.config import (
     CDCGAN,
     EDM,
     PRESETS,
+    STYLEGAN2,
     Config,
     check_values,
 )
@@ -33,9 +34,13 @@ DENOISER = replace(
     EDM["smoke"], width=8, factors=(1,), most_images=100, epochs=1, steps=2, measured=20
 )
 
+STYLES = replace(STYLEGAN2["smoke"], most_images=100, batch=20)
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [TINY, DENOISER], ids=["gan", "edm"])
+@pytest.mark.parametrize(
+    "config", [TINY, DENOISER, STYLES], ids=["gan", "edm", "styles"]
+)
 def test_a_run_trains_draws_and_measures(tmp_path, config):
     directory = whole_runs.finished(experiment, config, tmp_path / "run")
     found = generated.read(
@@ -104,6 +109,31 @@ def test_images_follow_from_key_and_class(key):
     assert (np.asarray(apart(key, labels)) != first).any()
 
 
+def test_styles_are_drawn_by_the_average_of_the_weights(key):
+    config = replace(STYLES, average=1_000.0)
+    task = a_task(config)
+    shapes = jax.eval_shape(lambda: steps.create(task, jax.random.key(0), 32))
+    # Drawn by NumPy: compiling what draws all layers would be most of this test.
+    random = np.random.default_rng(0)
+    state = jax.tree.map(
+        lambda leaf: jnp.asarray(random.normal(size=leaf.shape), leaf.dtype), shapes
+    )
+    average = jax.tree.map(lambda x: x + 0.1, state.params)
+    draw = networks.drawer(config, task, replace(state, ema=average))
+    labels = jnp.arange(4)
+    first, again, trained = (
+        np.asarray(draw.func(weights["generator"], jax.random.clone(key), labels))
+        for weights in (average, average, state.params)
+    )
+    assert first.shape == (4, 32, 32, 3) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, draw(jax.random.clone(key), labels))
+    np.testing.assert_array_equal(first, again)
+    assert (first != trained).any() and first.std() > 1
+    assert (first != np.asarray(draw(key, labels + 1))).any()
+    assert task.model.change is not None
+    assert a_task(replace(config, target=1.0)).model.change is None
+
+
 def test_as_many_of_each_class_are_drawn():
     config = replace(TINY, samples=25)
     mixed = samples.labels_of(config, 10)
@@ -164,6 +194,9 @@ def test_verdicts_tell_noise_and_copies():
     [
         ({"width": 5}, "--width: even"),
         ({"kind": "edm", "width": 6}, "--width: a multiple of 4"),
+        ({"kind": "stylegan2"}, "--factors: four for stylegan2"),
+        ({"target": 2.0}, "--target: must be at most 1"),
+        ({"span": 0.0}, "--span"),
         ({"factors": ()}, "--factors: one to four"),
         ({"factors": (1, 0)}, "--factors: one to four"),
         ({"measured": 40}, "--measured: 40 of 30"),

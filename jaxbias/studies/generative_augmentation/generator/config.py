@@ -7,7 +7,7 @@ from typing import Literal
 from jaxbias.files import UsageError
 from jaxbias.settings import at_least, at_most, check_seed, positive
 
-Kind = Literal["cdcgan", "edm"]
+Kind = Literal["cdcgan", "edm", "stylegan2"]
 
 PRESETS_BY = "kind"
 """Field that has other defaults for each value."""
@@ -22,7 +22,8 @@ class Config:
 
     kind: Kind = "cdcgan"
     """cdcgan: a generator against a discriminator, both told the class; edm: a denoiser
-    that is followed from noise to an image, told the class."""
+    that is followed from noise to an image, told the class; stylegan2: a generator by
+    styles against a discriminator that sees augmented images, both told the class."""
     data: str = "shapes"
     """Labelled images: cifar10:DIR, folder:DIR and so on, or shapes, which are drawn
     here."""
@@ -30,9 +31,10 @@ class Config:
     """Train on no more than this many images, as many of each class as it allows."""
     width: int = 128
     """Features: of cdcgan's generator before its last layer, twice those of the
-    discriminator's first; of edm's first layer."""
+    discriminator's first; of edm's first layer; of stylegan2 where its factor is 1."""
     factors: tuple[int, ...] = (2, 2, 2)
-    """Of edm's features at each resolution, the full one first."""
+    """Of edm's and stylegan2's features at each resolution, the full one first; stylegan2
+    has four, and latents as its last features."""
     blocks: int = 4
     """Of edm at each resolution."""
     attended: tuple[int, ...] = (16,)
@@ -51,7 +53,15 @@ class Config:
     rise: float = 0.0
     """Share of the steps in which the rate rises from 0."""
     average: float | None = None
-    """Half-life, in images seen, of the average of edm's weights from which is drawn."""
+    """Half-life, in images seen, of the average of edm's or stylegan2's weights from which
+    is drawn."""
+    penalty: float = 0.01
+    """Weight of R1, the squared slope of stylegan2's discriminator at real images."""
+    target: float = 0.6
+    """Mean sign of stylegan2's logits of real images to which augmentation is adapted; 1:
+    no augmentation."""
+    span: float = 500_000.0
+    """Images in which the probability of stylegan2's augmentation can rise from 0 to 1."""
     steps: int = 18
     """Levels of noise of edm's sampler; the network is called 2 steps - 1 times."""
     churn: float = 0.0
@@ -129,7 +139,48 @@ EDM: Mapping[str, Config] = {
     "paper": _EDM,
 }
 
-PRESETS: Mapping[str, Mapping[str, Config]] = {"cdcgan": CDCGAN, "edm": EDM}
+_STYLEGAN2 = replace(
+    Config(),
+    kind="stylegan2",
+    width=512,
+    factors=(1, 1, 1, 1),
+    epochs=2_000,
+    rate=2.5e-3,
+    average=500_000.0,
+)
+
+STYLEGAN2: Mapping[str, Config] = {
+    "smoke": replace(
+        _STYLEGAN2,
+        width=4,
+        factors=(1, 2, 2, 4),
+        most_images=200,
+        epochs=2,
+        batch=50,
+        average=None,
+        span=1_000.0,
+        samples=20,
+        measured=20,
+    ),
+    "quick": replace(
+        _STYLEGAN2,
+        width=16,
+        factors=(1, 2, 4, 8),
+        most_images=5_000,
+        epochs=18,
+        average=10_000.0,
+        span=100_000.0,
+        samples=2_000,
+        measured=1_000,
+    ),
+    "paper": _STYLEGAN2,
+}
+
+PRESETS: Mapping[str, Mapping[str, Config]] = {
+    "cdcgan": CDCGAN,
+    "edm": EDM,
+    "stylegan2": STYLEGAN2,
+}
 """Defaults by kind and preset; paper has the published sizes and lengths."""
 
 
@@ -137,13 +188,16 @@ def check_values(config: Config) -> None:
     """Raise `UsageError`, in one line, for what can be told without JAX."""
     at_least(config, width=4, blocks=1, batch=2, steps=2, churn=0, samples=10)
     at_least(config, measured=10, dropout=0, augmented=0, rise=0, most_images=10)
+    at_least(config, penalty=0, target=-1)
     at_most(config, width=1_024, blocks=32, batch=2**14, steps=1_000, samples=10**8)
-    at_most(config, measured=50_000, epochs=10**6, rise=0.9, augmented=1)
-    positive(config, "epochs", "rate", "average")
+    at_most(config, measured=50_000, epochs=10**6, rise=0.9, augmented=1, target=1)
+    positive(config, "epochs", "rate", "average", "span")
     if not config.dropout < 1:
         raise UsageError(f"--dropout: below 1, got {config.dropout}")
     if not 1 <= len(config.factors) <= 4 or min(config.factors) < 1:
         raise UsageError("--factors: one to four whole numbers of 1 or more")
+    if config.kind == "stylegan2" and len(config.factors) != 4:
+        raise UsageError("--factors: four for stylegan2, of 32, 16, 8 and 4 pixels")
     if config.kind == "edm" and config.width % 4:
         raise UsageError(f"--width: a multiple of 4, got {config.width}")
     if config.kind == "cdcgan" and config.width % 2:

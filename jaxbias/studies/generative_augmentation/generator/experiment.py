@@ -1,16 +1,19 @@
 """Generator: train a generator of small labelled images, and draw images from it.
 
 cdcgan is the class-conditional DCGAN whose images the study adds to CIFAR-10; edm is the
-diffusion model of Karras et al. (2022), from a small U-Net to the published DDPM++. Images
-that are drawn are written as an npz file of `image` and `label`, as others read it; they
-stand beside images that were not trained on, in distances on features that nobody trained,
-and beside the training images, of which they must not be copies.
+diffusion model of Karras et al. (2022), from a small U-Net to the published DDPM++;
+stylegan2 is StyleGAN2 with adaptive discriminator augmentation (Karras et al., 2020), from
+small networks to those published for CIFAR-10. Images that are drawn are written as an npz
+file of `image` and `label`, as others read it; they stand beside images that were not
+trained on, in distances on features that nobody trained, and beside the training images, of
+which they must not be copies.
 
     python -m experiments.generative_augmentation generator --data cifar10:DIR
     python -m experiments.generative_augmentation generator --kind edm --data cifar10:DIR
 
 quick trains a small network on 5,000 images in some ten minutes on two cores; paper has the
-published sizes and lengths (EDM: two days on eight V100s) and wants a GPU.
+published sizes and lengths (EDM: two days on eight V100s; StyleGAN2: 100 million images)
+and wants a GPU.
 """
 
 from jaxbias.files import UsageError
@@ -59,6 +62,7 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
             *(networks.recipe_of(config), running, training, held_out),
             *(directory, reporter),
             make=networks.maker(config),
+            looks=networks.looks_of(config, len(training)),
         )
     except (SourceError, CheckpointError) as error:
         raise UsageError(str(error)) from error

@@ -66,14 +66,15 @@ def sheet(
 
 
 def curves(directory: RunDirectory, config: Config) -> Figure:
-    """The loss over steps; of adversaries also how often the discriminator is right."""
-    rows = [
-        row
-        for row in read_metrics(directory.path / "metrics.jsonl")
-        if row["kind"] == "train"
-    ]
+    """The loss over steps; of adversaries also how often the discriminator is right.
+
+    And the probability of augmentation, where it is adapted.
+    """
+    every = read_metrics(directory.path / "metrics.jsonl")
+    rows = [row for row in every if row["kind"] == "train"]
+    looks = [row for row in every if row["kind"] == "look"]
     steps = [row["step"] for row in rows]
-    gan = config.kind == "cdcgan"
+    gan = config.kind != "edm"
     fig, axes = plt.subplots(
         *(1, 2 if gan else 1),
         figsize=(8 if gan else 4.6, 3),
@@ -92,6 +93,15 @@ def curves(directory: RunDirectory, config: Config) -> Figure:
         axis.set_title(words, fontsize=9)
         if name == "loss" and not gan:
             axis.set_yscale("log")
+    if looks:
+        axis = axes[0, 1].twinx()
+        axis.plot(
+            [row["step"] for row in looks],
+            [row["probability"] for row in looks],
+            color="#c8702a",
+        )
+        axis.set_ylim(0, 1)
+        axis.set_ylabel("probability of augmentation", color="#c8702a", fontsize=8)
     return fig
 
 

@@ -10,7 +10,10 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxbias.arrays import RandomKey
+from jaxbias.data import adaptive_augmentation
 from jaxbias.data.geometric_augmentation import Geometric
+from jaxbias.models import stylegan2
+from jaxbias.models.adaptive_adversaries import AdaptiveAdversaries
 from jaxbias.models.adversaries import Adversaries
 from jaxbias.models.catalogue import HALF, Entry
 from jaxbias.models.cdcgan import NOISE, Discriminator, Generator
@@ -19,22 +22,25 @@ from jaxbias.models.unet import UNet
 from jaxbias.numerics import diffusion
 from jaxbias.studies.generative_augmentation.generator.config import SIZE, Config
 from jaxbias.training import build
-from jaxbias.training.objectives import ADVERSARIAL, DENOISING
+from jaxbias.training.fit import Looks
+from jaxbias.training.objectives import ADVERSARIAL, DENOISING, PENALISED
 from jaxbias.training.recipes import Recipe
 from jaxbias.training.steps import Task, TrainState
 
 Draw = Callable[[RandomKey, Array], Array]
 """From a key and classes to images, uint8, NHWC."""
 
-BETAS = {"cdcgan": (0.5, 0.999), "edm": (0.9, 0.999)}
+BETAS = {"cdcgan": (0.5, 0.999), "edm": (0.9, 0.999), "stylegan2": (0.0, 0.99)}
 """Of Adam, as published."""
+
+OBJECTIVES = {"cdcgan": ADVERSARIAL, "edm": DENOISING, "stylegan2": PENALISED}
 
 
 def recipe_of(config: Config) -> Recipe:
     """Adam at a constant rate, after a linear rise if one is asked for."""
     beta1, beta2 = BETAS[config.kind]
     decay = None
-    if config.average is not None and config.kind == "edm":
+    if config.average is not None and config.kind != "cdcgan":
         decay = 0.5 ** (config.batch / config.average)
     return Recipe(
         model=config.kind,
@@ -54,15 +60,34 @@ def recipe_of(config: Config) -> Recipe:
     )
 
 
+LOOKS = 50
+"""Times that the probability of augmentation is read in a training."""
+
+
+def looks_of(config: Config, images: int) -> Looks | None:
+    """What is found out of stylegan2 in the course of its training: the probability."""
+    if config.kind != "stylegan2":
+        return None
+    steps = build.total_steps(recipe_of(config), max(1, images // config.batch))
+    at = tuple(dict.fromkeys(steps * i // LOOKS for i in range(LOOKS + 1)))
+
+    def look(task: Task, state: TrainState) -> dict[str, float]:
+        del task
+        return {"probability": float(state.batch_stats["probability"])}
+
+    return Looks(at, look)
+
+
 def maker(config: Config) -> Callable[..., Task]:
     """What makes the task of the recipe; see `fit.fit`."""
-    adversarial = config.kind == "cdcgan"
-    make = _adversaries if adversarial else _denoiser
-    entry = Entry(
-        make=partial(make, config), size=SIZE, mean=HALF, sd=HALF, source=config.kind
-    )
-    objective = ADVERSARIAL if adversarial else DENOISING
-    return partial(build.task, entry=entry, objective=objective)
+    makes: dict[str, Callable] = {
+        "cdcgan": _adversaries,
+        "edm": _denoiser,
+        "stylegan2": _adaptive_adversaries,
+    }
+    make = partial(makes[config.kind], config)
+    entry = Entry(make=make, size=SIZE, mean=HALF, sd=HALF, source=config.kind)
+    return partial(build.task, entry=entry, objective=OBJECTIVES[config.kind])
 
 
 def _adversaries(config: Config, classes: int, dtype: Any) -> Adversaries:
@@ -89,10 +114,32 @@ def _denoiser(config: Config, classes: int, dtype: Any) -> Denoiser:
     return Denoiser(network, classes, augment, augment.numbers)
 
 
+def _adaptive_adversaries(
+    config: Config, classes: int, dtype: Any
+) -> AdaptiveAdversaries:
+    features = tuple(factor * config.width for factor in config.factors)
+    options: dict[str, Any] = {
+        "features": features,
+        "width": features[-1],
+        "dtype": dtype,
+    }
+    return AdaptiveAdversaries(
+        stylegan2.Generator(**options),
+        stylegan2.Discriminator(**options),
+        classes,
+        change=adaptive_augmentation.augmented if config.target < 1 else None,
+        target=config.target,
+        span=config.span,
+        gamma=config.penalty,
+    )
+
+
 def drawer(config: Config, task: Task, state: TrainState) -> Draw:
     """What draws images from a trained generator, compiled for each number of them."""
     if config.kind == "cdcgan":
         return _from_generator(config, task, state)
+    if config.kind == "stylegan2":
+        return _from_styles(task, state)
     return _from_denoiser(config, task, state)
 
 
@@ -113,6 +160,23 @@ def _from_generator(config: Config, task: Task, state: TrainState) -> Draw:
         return _pixels(made)
 
     return partial(draw, variables)
+
+
+def _from_styles(task: Task, state: TrainState) -> Draw:
+    """Noise is added as in training, and latents are as they come: truncation 1."""
+    network: Any = task.model.generator  # type: ignore[attr-defined]
+    params = (state.params if state.ema is None else state.ema)["generator"]
+
+    @jax.jit
+    def draw(params: Any, key: RandomKey, labels: Array) -> Array:
+        each = network.width + network.pixels
+        flat = jax.random.normal(key, (len(labels) * each,)).reshape(-1, each)
+        noise, added = flat[:, : network.width], flat[:, network.width :]
+        classes = jax.nn.one_hot(labels, task.classes)
+        made: Any = network.apply({"params": params}, noise, classes, added)
+        return _pixels(made)
+
+    return partial(draw, params)
 
 
 def _from_denoiser(config: Config, task: Task, state: TrainState) -> Draw:

@@ -16,10 +16,15 @@ from jaxbias.ledger import (
 from jaxbias.studies.generative_augmentation.generator.config import Config
 from jaxbias.sweeps import Columns
 
-PARAMETERS = {"cdcgan": 3_079_936 + 2_644_480, "edm": 55_735_299}
-"""Weights of the published networks for ten classes."""
+PARAMETERS = {
+    "cdcgan": 3_079_936 + 2_644_480,
+    "edm": 55_735_299,
+    "stylegan2": 20_215_315 + 23_089_664,
+}
+"""Weights of the published networks for ten classes; of stylegan2 as computed from the
+description, which leaves the depth of the discriminator's layers from the class open."""
 
-PUBLISHED_WIDTH, TEN = 128, 10
+PUBLISHED_WIDTHS, TEN = {"cdcgan": 128, "edm": 128, "stylegan2": 512}, 10
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,14 @@ def _not_copied(evidence: Evidence) -> Judgement:
 
 def _as_large(evidence: Evidence) -> Judgement:
     found = PARAMETERS[evidence.config.kind]
-    if evidence.config.width != PUBLISHED_WIDTH or evidence.classes != TEN:
+    width = PUBLISHED_WIDTHS[evidence.config.kind]
+    if evidence.config.width != width or evidence.classes != TEN:
         raise MissingError(
             f"another network: {evidence.parameters:,} weights, {evidence.classes} classes"
         )
     if evidence.config.kind == "edm" and not evidence.config.augmented:
         # It is not told what was done to an image.
-        found -= NUMBERS * PUBLISHED_WIDTH
+        found -= NUMBERS * width
     return held(evidence.parameters == found, f"{evidence.parameters:,} weights")
 
 
@@ -105,7 +111,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         id="as-large",
         source="the authors' code of cDCGAN (3.08 M + 2.64 M); EDM's DDPM++, for ten "
-        "classes (55.7 M; fewer where it is not told of augmentation)",
+        "classes (55.7 M; fewer where it is not told of augmentation); StyleGAN2-ADA's "
+        "CIFAR-10 configuration, counted here",
         claim="the networks have as many weights as the published ones",
         expected="to the last one, at the published width",
         tolerance="none",

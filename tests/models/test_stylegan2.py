@@ -1,0 +1,387 @@
+"""StyleGAN2: sizes, layers as naive sums, gradients of both networks, what is adapted."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import signal
+
+from jaxbias.models import style_layers, stylegan2
+from jaxbias.models.adaptive_adversaries import LAZY, PENALTY, AdaptiveAdversaries
+from jaxbias.models.adversaries import FAKE, FOOLED, REAL
+from jaxbias.models.style_layers import Linear, Modulated, doubled, smoothed
+from jaxbias.models.stylegan2 import Discriminator, Generator, with_spread
+from jaxbias.training.objectives import adversarial_with_penalty
+
+try:
+    import torch
+    from torch.nn import functional as F
+except ImportError:
+    torch = None
+
+needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
+
+BINOMIAL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+FEATURES, WIDTH, CLASSES, COUNT, SIDE = (5, 6), 7, 3, 4, 8
+GAMMA, CHANCE = 2.0, 0.25
+
+
+def mirrored(keys, images, probability):
+    """In place of augmentation: linear, and by the probability."""
+    assert len(keys) == len(images)
+    return (1 - probability) * images[:, :, ::-1]
+
+
+MODEL = AdaptiveAdversaries(
+    Generator(FEATURES, WIDTH),
+    Discriminator(FEATURES, WIDTH, layers=2),
+    CLASSES,
+    change=mirrored,
+    gamma=GAMMA,
+    span=1_000,
+)
+
+
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def count(module, *shapes):
+    given = [jnp.zeros(shape) for shape in shapes]
+    found = jax.eval_shape(lambda: module.init(jax.random.key(0), *given))
+    return sum(leaf.size for leaf in jax.tree.leaves(found["params"]))
+
+
+def test_weights_are_as_many_as_the_description_has():
+    generator = Generator()
+    shapes = (2, 512), (2, 10), (2, generator.pixels)
+    linear, three = 512 * 512 + 512, 9 * 512 * 512
+    mapping = 10 * 512 + 512 + 2 * 512 * 512 + 512 + linear
+    layers, colours = 7 * (linear + three + 512 + 1), 4 * (linear + 3 * 512 + 3)
+    assert count(generator, *shapes) == mapping + layers + colours + 16 * 512
+    assert count(generator, *shapes) == 20_215_315
+    whole = 4 * 512 + 6 * (three + 512) + three + 9 * 512 + 512
+    whole += 16 * 512 * 512 + 512 + linear + 10 * 512 + 512 + 8 * linear
+    assert count(Discriminator(), (2, 32, 32, 3), (2, 10)) == whole == 23_089_664
+
+
+def test_weights_are_float32_whatever_the_arithmetic():
+    generator = Generator((8, 8), 8, dtype=jnp.bfloat16)
+    given = [jnp.zeros(shape) for shape in ((2, 8), (2, 3), (2, generator.pixels))]
+    images, variables = jax.eval_shape(
+        lambda: generator.init_with_output(jax.random.key(0), *given)
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    assert images.shape == (2, 8, 8, 3) and images.dtype == jnp.float32
+
+
+def test_weights_are_drawn_with_deviation_1_and_used_scaled():
+    given = normal(0, 200, 50)
+    for rate in (1, 0.01):
+        layer = Linear(60, 1, rate)
+        found, variables = jax.jit(layer.init_with_output)(jax.random.key(0), given)
+        kernel = variables["params"]["kernel"]
+        assert float(kernel.std()) == pytest.approx(1 / rate, rel=0.05)
+        assert float(found.std()) == pytest.approx(1, rel=0.1)
+        assert float(found.mean()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("demodulates", [True, False])
+@pytest.mark.parametrize("doubles", [True, False])
+def test_modulation_is_a_kernel_for_each_image(doubles, demodulates):
+    x, styles = normal(1, 2, 4, 4, 3), normal(2, 2, 3)
+    module = Modulated(5, doubles=doubles, demodulates=demodulates)
+    begin = jax.jit(module.init_with_output)
+    found, variables = begin(jax.random.key(0), x, styles)
+    for number in range(2):
+        kernel = np.asarray(variables["params"]["kernel"], float) / 27**0.5
+        kernel = kernel * np.asarray(styles[number])[None, None, :, None]
+        if demodulates:
+            kernel /= np.sqrt((kernel**2).sum((0, 1, 2)))
+        expected = np.zeros((*found.shape[1:3], 5))
+        for i in range(3):
+            for o in range(5):
+                image, own = np.asarray(x[number, :, :, i]), kernel[:, :, i, o]
+                if doubles:
+                    wide = np.zeros((7, 7))
+                    wide[::2, ::2] = image
+                    wide = np.pad(signal.correlate2d(np.pad(wide, 2), own, "valid"), 1)
+                    part = signal.correlate2d(wide, 4 * BINOMIAL, "valid")
+                else:
+                    part = signal.correlate2d(image, own, "same")
+                expected[:, :, o] += part
+        np.testing.assert_allclose(found[number], expected, atol=1e-4)
+
+
+def test_filters_are_binomial():
+    x = normal(3, 1, 6, 6, 2)
+    smooth, double = jax.jit(lambda x: (smoothed(x, 2), doubled(x)))(x)
+    for channel in range(2):
+        image = np.asarray(x[0, :, :, channel])
+        expected = signal.correlate2d(np.pad(image, 2), BINOMIAL, "valid")
+        np.testing.assert_allclose(smooth[0, ..., channel], expected, atol=1e-6)
+        wide = np.zeros((12, 12))
+        wide[::2, ::2] = image
+        wide = np.pad(wide, ((2, 1), (2, 1)))
+        expected = signal.correlate2d(wide, 4 * BINOMIAL, "valid")
+        np.testing.assert_allclose(double[0, ..., channel], expected, atol=1e-6)
+
+
+def test_zeros_between_pixels_are_left_out_on_a_cpu():
+    x, kernel, g = normal(6, 2, 4, 4, 3), normal(7, 3, 3, 3, 5), normal(8, 2, 9, 9, 5)
+
+    @jax.jit
+    def both(x, kernel, g):
+        forms = style_layers._added_up, style_layers._dilated
+        found = [jax.vjp(form, x, kernel) for form in forms]
+        return [(y, *back(g)) for y, back in found]
+
+    for ours, plain in zip(*both(x, kernel, g), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-4)
+
+
+@pytest.mark.parametrize(("images", "group"), [(6, 3), (4, 2), (5, 1), (2, 2)])
+def test_the_spread_is_that_of_a_group(monkeypatch, images, group):
+    monkeypatch.setattr(stylegan2, "GROUP", 3)
+    x = normal(4, images, 4, 4, 2)
+    found = np.asarray(with_spread(x))
+    np.testing.assert_array_equal(found[..., :2], x)
+    for first in range(0, images, group):
+        own = np.asarray(x)[first : first + group]
+        expected = np.sqrt(own.var(0) + 1e-8).mean()
+        np.testing.assert_allclose(
+            found[first : first + group, ..., 2], expected, rtol=1e-5
+        )
+
+
+@pytest.fixture(scope="module")
+def given():
+    """Weights that are all random, images, classes, and the slopes of a loss."""
+    images = normal(5, COUNT, SIDE, SIDE, 3)
+    targets = jax.nn.one_hot(jnp.arange(COUNT) % CLASSES, CLASSES)
+    shapes = jax.eval_shape(MODEL.init, jax.random.key(0), images)["params"]
+    seeds = iter(range(100))
+
+    def weights(path, leaf):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        # As they are drawn: those of slow layers are a hundred times as large.
+        slow = "mapping/layer" in name
+        return (100 if slow else 1) * normal(next(seeds), *leaf.shape)
+
+    @jax.jit
+    def losses(params, stats):
+        (logits, found), updated = MODEL.apply(
+            {"params": params, "batch_stats": stats},
+            *(images, True),
+            keys=jax.random.split(jax.random.key(7), COUNT),
+            targets=targets,
+            mutable=["batch_stats"],
+        )
+        each, _ = adversarial_with_penalty(logits, found, targets)
+        return each.mean(), (logits, found["made"], updated["batch_stats"])
+
+    return SimpleNamespace(
+        images=images,
+        targets=targets,
+        params=jax.tree_util.tree_map_with_path(weights, shapes),
+        slopes=jax.jit(jax.value_and_grad(losses, has_aux=True)),
+    )
+
+
+def with_stats(steps=0, sign=0.0, probability=CHANCE):
+    return {
+        "steps": jnp.int32(steps),
+        "sign": jnp.float32(sign),
+        "probability": jnp.float32(probability),
+    }
+
+
+def test_the_penalty_is_lazy(given):
+    for steps in (0, 1, LAZY - 1, LAZY):
+        (loss, (logits, _, _)), slopes = given.slopes(given.params, with_stats(steps))
+        assert (np.asarray(logits[:, PENALTY]) > 0).all() == (steps % LAZY == 0)
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves((loss, slopes)))
+
+
+def test_the_penalty_is_the_slope_of_differences(given):
+    (_, (logits, _, _)), _ = given.slopes(given.params, with_stats())
+    judge = {"params": given.params["discriminator"]}
+
+    @jax.jit
+    def real(images):
+        shown = mirrored(given.targets, images, CHANCE)
+        return MODEL.discriminator.apply(judge, shown, given.targets).sum()
+
+    slope = jax.grad(real)(given.images)
+    length = float(jnp.sqrt(jnp.sum(slope**2)))
+    step = 0.05 * slope / length
+    steepest = float(real(given.images + step) - real(given.images - step)) / 0.1
+    paid = float(logits[:, PENALTY].sum()) / (LAZY * GAMMA / 2)
+    assert paid == pytest.approx(steepest**2, rel=0.02)
+
+
+def test_augmentation_rises_above_the_target_and_falls_below(given):
+    step = 4 * COUNT / 1_000
+    for steps, sign, start, expected in (
+        (3, 10.0, CHANCE, CHANCE + step),
+        (3, -10.0, CHANCE, CHANCE - step),
+        (2, 10.0, CHANCE, CHANCE),
+        (3, -10.0, 0.001, 0.0),
+        (7, 10.0, 0.999, 1.0),
+    ):
+        stats = with_stats(steps, sign, start)
+        (_, (logits, _, found)), _ = given.slopes(given.params, stats)
+        assert float(found["probability"]) == pytest.approx(expected, abs=1e-6)
+        assert int(found["steps"]) == steps + 1
+        mean = sign + float(jnp.sign(logits[:, REAL]).mean()) / 4
+        assert float(found["sign"]) == pytest.approx(0.0 if steps % 4 == 3 else mean)
+
+
+class Theirs:
+    """Both networks in PyTorch, from weights as Flax has them; NCHW."""
+
+    def __init__(self, params):
+        self.params = jax.tree.map(
+            lambda x: torch.tensor(np.asarray(x), requires_grad=True), params
+        )
+
+    @staticmethod
+    def linear(own, x, rate=1.0):
+        return x @ own["kernel"] * rate / x.shape[1] ** 0.5 + rate * own["bias"]
+
+    @staticmethod
+    def activated(x):
+        return F.leaky_relu(x, 0.2) * 2**0.5
+
+    @staticmethod
+    def binomial(x, pad, gain):
+        weights = torch.tensor(gain * BINOMIAL, dtype=torch.float32)
+        channels = x.shape[1]
+        weights = weights.expand(channels, 1, 4, 4)
+        return F.conv2d(F.pad(x, pad), weights, groups=channels)
+
+    @staticmethod
+    def zeros_between(x):
+        wide = torch.zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+        wide[:, :, ::2, ::2] = x
+        return wide
+
+    def mapped(self, own, classes, noise=None):
+        unit = lambda x: x / (x.pow(2).mean(1, keepdim=True) + 1e-8).sqrt()  # noqa: E731
+        x = unit(self.linear(own["classes"], classes))
+        if noise is not None:
+            x = torch.cat([unit(noise), x], 1)
+        for number in range(2):
+            x = self.activated(self.linear(own[f"layer{number}"], x, 0.01))
+        return x
+
+    def modulated(self, own, x, latents, *, doubles=False, demodulates=True):
+        styles = self.linear(own["styles"], latents)
+        kernel = own["convolution"]["kernel"].permute(3, 2, 0, 1)
+        kernel = kernel / kernel[0].numel() ** 0.5
+        made = []
+        for image, style in zip(x, styles, strict=True):
+            each = kernel * style[None, :, None, None]
+            if demodulates:
+                norms = (each.pow(2).sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
+                each = each / norms
+            if doubles:
+                wide = self.zeros_between(image[None])[:, :, :-1, :-1]
+                wide = F.conv2d(wide, each, padding=2)
+                made.append(self.binomial(wide, (1, 1, 1, 1), 4))
+            else:
+                made.append(F.conv2d(image[None], each, padding=each.shape[-1] // 2))
+        return torch.cat(made)
+
+    def generated(self, noise, classes, added):
+        own = self.params["generator"]
+        latents = self.mapped(own["mapping"], classes, noise)
+        x = own["constant"].permute(2, 0, 1).expand(len(noise), -1, -1, -1)
+        picture, first = 0.0, 0
+        for side in (4, 8):
+            for number in range(2):
+                if side == 4 and number == 0:
+                    continue
+                layer = own[f"layer{side}_{number}"]
+                x = self.modulated(layer, x, latents, doubles=number == 0)
+                noises = added[:, first : first + side**2].reshape(-1, 1, side, side)
+                first += side**2
+                x = x + layer["noise"] * noises + layer["bias"][:, None, None]
+                x = self.activated(x)
+            layer = own[f"colours{side}"]
+            more = self.modulated(layer, x, latents, demodulates=False)
+            if side > 4:
+                wide = self.zeros_between(picture)
+                picture = self.binomial(wide, (2, 1, 2, 1), 4)
+            picture = picture + more + layer["bias"][:, None, None]
+        return picture
+
+    def judged(self, images, classes, fixed=False):
+        own = self.params["discriminator"]
+        if fixed:
+            own = jax.tree.map(lambda x: x.detach(), own)
+
+        def convolved(name, x, halves=False):
+            kernel = own[name]["kernel"].permute(3, 2, 0, 1)
+            kernel = kernel / kernel[0].numel() ** 0.5
+            if halves:
+                x = F.conv2d(self.binomial(x, (2, 2, 2, 2), 1), kernel, stride=2)
+            else:
+                x = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
+            return self.activated(x + own[name]["bias"][:, None, None])
+
+        x = convolved("layer8_0", convolved("colours", images))
+        x = convolved("layer8_1", x, halves=True)
+        spread = ((x - x.mean(0)).pow(2).mean(0) + 1e-8).sqrt().mean()
+        x = torch.cat([x, spread.expand(len(x), 1, 4, 4)], 1)
+        x = convolved("last", x).permute(0, 2, 3, 1).reshape(len(x), -1)
+        x = self.linear(own["seen"], self.activated(self.linear(own["flat"], x)))
+        like = self.mapped(own["mapping"], classes)
+        return (x * like).sum(1) / WIDTH**0.5
+
+
+@needs_torch
+def test_losses_and_gradients_are_those_of_another_program(given):
+    (loss, (logits, made, _)), slopes = given.slopes(given.params, with_stats())
+    theirs = Theirs(given.params)
+    drawn = [
+        stylegan2.random_inputs(
+            jax.random.split(key, 3)[0],
+            CLASSES,
+            width=WIDTH,
+            pixels=MODEL.generator.pixels,
+        )
+        for key in jax.random.split(jax.random.key(7), COUNT)
+    ]
+    noise, classes, added = (
+        torch.tensor(np.stack([np.asarray(x) for x in each]))
+        for each in zip(*drawn, strict=True)
+    )
+    images = torch.tensor(np.asarray(given.images).transpose(0, 3, 1, 2))
+    images.requires_grad_(True)
+    targets = torch.tensor(np.asarray(given.targets))
+    see = lambda x: (1 - CHANCE) * x.flip(3)  # noqa: E731
+
+    pictures = theirs.generated(noise, classes, added)
+    fooled = theirs.judged(see(pictures), classes, fixed=True)
+    real = theirs.judged(see(images), targets)
+    fake = theirs.judged(see(pictures).detach(), classes)
+    (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
+    penalty = LAZY * GAMMA / 2 * slope.pow(2).sum((1, 2, 3))
+    total = F.softplus(-fooled) + F.softplus(-real) + F.softplus(fake) + penalty
+    total.mean().backward()
+
+    expected = pictures.detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(made, expected, atol=1e-4)
+    columns = [(FOOLED, fooled), (REAL, real), (FAKE, fake), (PENALTY, penalty)]
+    for number, own in columns:
+        np.testing.assert_allclose(logits[:, number], own.detach().numpy(), atol=1e-4)
+    assert float(loss) == pytest.approx(float(total.detach().mean()), abs=1e-4)
+
+    def close(ours, own):
+        assert own.grad is not None and float(own.grad.abs().max()) > 0
+        np.testing.assert_allclose(ours, own.grad.numpy(), atol=1e-4, rtol=1e-4)
+
+    jax.tree.map(close, slopes, theirs.params)
