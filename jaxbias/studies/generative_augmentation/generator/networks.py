@@ -1,7 +1,7 @@
 """The networks of a generator, how they are trained, and how images are drawn from them."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -22,6 +22,7 @@ from jaxbias.models.unet import UNet
 from jaxbias.numerics import diffusion
 from jaxbias.studies.generative_augmentation.generator.config import SIZE, Config
 from jaxbias.training import build
+from jaxbias.training.feeds import PROGRAMS
 from jaxbias.training.fit import Looks
 from jaxbias.training.objectives import ADVERSARIAL, DENOISING, PENALISED
 from jaxbias.training.recipes import Recipe
@@ -136,50 +137,55 @@ def _adaptive_adversaries(
 
 def drawer(config: Config, task: Task, state: TrainState) -> Draw:
     """What draws images from a trained generator, compiled for each number of them."""
+    params = state.params if state.ema is None else state.ema
+    variables = {"params": params, "batch_stats": state.batch_stats}
+    return partial(_drawing(config, task), variables)
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _drawing(config: Config, task: Task) -> Callable[..., Array]:
+    """The program that draws, which equal generators share."""
     if config.kind == "cdcgan":
-        return _from_generator(config, task, state)
+        return _from_generator(config, task)
     if config.kind == "stylegan2":
-        return _from_styles(task, state)
-    return _from_denoiser(config, task, state)
+        return _from_styles(task)
+    return _from_denoiser(config, task)
 
 
-def _from_generator(config: Config, task: Task, state: TrainState) -> Draw:
+def _from_generator(config: Config, task: Task) -> Callable[..., Array]:
     network: Any = task.model.generator  # type: ignore[attr-defined]
-    variables = {
-        "params": state.params["generator"],
-        "batch_stats": state.batch_stats["generator"],
-    }
 
     @jax.jit
     def draw(variables: Any, key: RandomKey, labels: Array) -> Array:
         noise = jax.random.normal(key, (len(labels) * NOISE,)).reshape(-1, NOISE)
         classes = jax.nn.one_hot(labels, task.classes)
+        own = {name: values["generator"] for name, values in variables.items()}
         made, _ = network.apply(
-            *(variables, noise, classes, config.one_class), mutable=["batch_stats"]
+            *(own, noise, classes, config.one_class), mutable=["batch_stats"]
         )
         return _pixels(made)
 
-    return partial(draw, variables)
+    return draw
 
 
-def _from_styles(task: Task, state: TrainState) -> Draw:
+def _from_styles(task: Task) -> Callable[..., Array]:
     """Noise is added as in training, and latents are as they come: truncation 1."""
     network: Any = task.model.generator  # type: ignore[attr-defined]
-    params = (state.params if state.ema is None else state.ema)["generator"]
 
     @jax.jit
-    def draw(params: Any, key: RandomKey, labels: Array) -> Array:
+    def draw(variables: Any, key: RandomKey, labels: Array) -> Array:
         each = network.width + network.pixels
         flat = jax.random.normal(key, (len(labels) * each,)).reshape(-1, each)
         noise, added = flat[:, : network.width], flat[:, network.width :]
         classes = jax.nn.one_hot(labels, task.classes)
-        made: Any = network.apply({"params": params}, noise, classes, added)
+        own = {"params": variables["params"]["generator"]}
+        made: Any = network.apply(own, noise, classes, added)
         return _pixels(made)
 
-    return partial(draw, params)
+    return draw
 
 
-def _from_denoiser(config: Config, task: Task, state: TrainState) -> Draw:
+def _from_denoiser(config: Config, task: Task) -> Callable[..., Array]:
     how = diffusion.Sampler(
         steps=config.steps,
         churn=config.churn,
@@ -188,24 +194,24 @@ def _from_denoiser(config: Config, task: Task, state: TrainState) -> Draw:
         churn_to=50.0,
         churn_scale=1.003 if config.churn else 1.0,
     )
-    params = state.params if state.ema is None else state.ema
 
     @jax.jit
-    def draw(params: Any, key: RandomKey, labels: Array) -> Array:
+    def draw(variables: Any, key: RandomKey, labels: Array) -> Array:
         first, added = jax.random.split(key)
         shape = (len(labels), SIZE, SIZE, len(task.mean))
         start = jax.random.normal(first, (int(np.prod(shape)),)).reshape(shape)
         classes = jax.nn.one_hot(labels, task.classes)
 
         def denoise(x: Array, level: Array) -> Array:
+            params = {"params": variables["params"]}
             found: Any = task.model.apply(
-                {"params": params}, x, level, classes, method="denoised"
+                *(params, x, level, classes), method="denoised"
             )
             return found
 
         return _pixels(diffusion.sampled(denoise, added, start, how))
 
-    return partial(draw, params)
+    return draw
 
 
 def _pixels(images: Array) -> Array:

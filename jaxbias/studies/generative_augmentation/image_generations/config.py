@@ -49,6 +49,11 @@ PRESETS: Mapping[str, Mapping[str, Config]] = {
             {"samples": 60, "measured": 60, "batch": 20},
             {"samples": 500, "measured": 500, "epochs": 20},
         ),
+        (
+            "stylegan2",
+            {"samples": 60, "measured": 60, "batch": 20},
+            {"samples": 1_000, "measured": 500},
+        ),
     )
 }
 """Defaults by kind and preset; this experiment goes beyond the paper."""
