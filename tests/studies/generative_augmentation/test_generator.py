@@ -122,7 +122,7 @@ def test_styles_are_drawn_by_the_average_of_the_weights(key):
     draw = networks.drawer(config, task, replace(state, ema=average))
     labels = jnp.arange(4)
     first, again, trained = (
-        np.asarray(draw.func(weights["generator"], jax.random.clone(key), labels))
+        np.asarray(draw.func({"params": weights}, jax.random.clone(key), labels))
         for weights in (average, average, state.params)
     )
     assert first.shape == (4, 32, 32, 3) and first.dtype == np.uint8
