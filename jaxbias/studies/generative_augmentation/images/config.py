@@ -118,8 +118,8 @@ PRESETS: Mapping[str, Mapping[str, Config]] = {
         "quick": _of(
             "small",
             model="cnn4_narrow",
-            real=2_000,
-            amounts=("0", "2k", "6k"),
+            real=1_000,
+            amounts=("0", "1k", "4k"),
             epochs=8,
             batch=64,
             rate=0.1,
