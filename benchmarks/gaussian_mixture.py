@@ -8,6 +8,7 @@ Both sides compute the same points in turn, and their mean gaps must agree befor
 printed. The machine's limit is its rate of normal random numbers in JAX: a direct trial
 needs as many as it has points times dimensions. Rows are added to
 `benchmarks/results/gaussian-mixture-*.csv`.
+Should take about three minutes on two cores; that is reckoned from its turns, not timed.
 """
 
 import argparse

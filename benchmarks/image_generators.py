@@ -17,6 +17,7 @@ convolutions, linear layers and attention (2 for a product and its sum): in a st
 three forward passes, of cDCGAN three of the generator and eight of the discriminator, which
 is run three times. The share is that of one large product of matrices. Rows are appended to
 a table of benchmarks/results/. Nothing is asserted about time.
+Should take about half an hour on two cores; that is reckoned from its turns, not timed.
 """
 
 import argparse

@@ -11,6 +11,7 @@ thread for each core. A ratio is printed only where nine networks of ten come to
 losses on both sides, from the same weights. Compilation is left out of both, and given
 by itself. A second part times the study's own sweep, its looks and measures included.
 Nothing is asserted about time; rows are appended to benchmarks/results/.
+Should take about six minutes on two cores; that is reckoned from its turns, not timed.
 """
 
 import argparse

@@ -1,11 +1,17 @@
 """The benchmark runs, and its table keeps what earlier runs wrote."""
 
 import csv
+import importlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 
+from benchmarks import (
+    __main__ as command,
+)
 from benchmarks import (
     generators,
     machine,
@@ -189,3 +195,83 @@ def test_generators_of_images_are_the_same_on_both_sides(kind):
     for row in rows:
         assert row["difference"] < 1e-4 and row["ratio"] > 0 < row["share_of_matmul"]
         assert row["ours_images_per_s"] > 0 < row["contiguous_images_per_s"]
+
+
+def test_every_benchmark_is_listed_with_its_time(capsys):
+    assert command.main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    modules = {
+        path.stem: importlib.import_module(f"benchmarks.{path.stem}")
+        for path in command.HERE.glob("[!_]*.py")
+        if "def main(" in path.read_text()
+    }
+    assert [line.split()[0] for line in lines] == sorted(modules)
+    for line, (_, module) in zip(lines, sorted(modules.items()), strict=True):
+        assert callable(module.main) and module.__doc__.splitlines()[0] in line
+        assert line.endswith(" on two cores)")
+
+
+def test_help_and_list_import_neither_jax_nor_a_benchmark():
+    for option in ("--help", "--list"):
+        code = (
+            f"import runpy, sys; sys.argv[1:] = [{option!r}]\n"
+            "try: runpy.run_module('benchmarks', run_name='__main__', alter_sys=True)\n"
+            "except SystemExit as stop: assert stop.code in (None, 0)\n"
+            "assert not {'jax', 'numpy', 'benchmarks.machine'} & set(sys.modules)"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=command.HERE.parent, check=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["transforms", "speed"], "error: no benchmark speed: one of bias_probes, "),
+        (["--markdown", "nowhere"], "error: --markdown: no CSV files in nowhere"),
+        (["--fast"], "error: unrecognized arguments: --fast"),
+    ],
+)
+def test_what_is_not_usable_is_one_line_and_exit_2(argv, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(argv)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and err.startswith(said) and err.count("\n") == 1
+
+
+def test_named_benchmarks_run_in_turn_and_a_failure_is_told(monkeypatch, capsys):
+    ran = []
+
+    def run(argv, **_):
+        ran.append(argv[1:])
+        return subprocess.CompletedProcess(argv, int("transforms" in argv[-1]))
+
+    monkeypatch.setattr(command.subprocess, "run", run)
+    assert command.main(["random-networks"]) == 0
+    assert command.main(["transforms", "generation"]) == 1
+    names = ("random_networks", "transforms", "generation")
+    assert ran == [["-m", f"benchmarks.{name}"] for name in names]
+    assert "failed: transforms" in capsys.readouterr().err
+
+
+def test_the_table_has_a_row_for_each_that_was_measured(capsys):
+    assert command.main(["--markdown"]) == 0
+    header, rule, *lines = capsys.readouterr().out.splitlines()
+    assert header.count("|") == rule.count("|") == len(command.HEADINGS) + 1
+    shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    place = 0
+    for path in sorted(machine.RESULTS.glob("*.csv")):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                found = dict(zip(command.HEADINGS, shown[place], strict=True))
+                place += 1
+                assert path.stem.startswith(found["benchmark"]) and found["measured"]
+                assert found["on"].startswith(row["device"]) and found["speed"]
+                for column, value in row.items():
+                    if value and column.startswith("ratio"):
+                        assert value in found["ratio to the peer"]
+                    if value and column in ("share_of_matmul", "share_of_normals"):
+                        assert value in found["ratio to the machine's limit"]
+                    if value and column.endswith("memory_mb"):
+                        assert value in found["memory, MB"]
+    assert place == len(shown) > 250
