@@ -4,19 +4,26 @@
     python -m benchmarks.image_generators --cases edm-quick     # one generator
     python -m benchmarks.image_generators --part sampling       # drawing alone
 
-EDM (a DDPM++ of the quick run, and one of 64 features) and the class-conditional DCGAN (of
-the quick run, and as published), float32, on images of 32 x 32, as the generator experiment
-trains them and draws from them. EDM draws by 18 levels of Heun's method, 35 calls of the
-network. PyTorch has modules of the same layers and our weights; before anything is timed
-both must give the same outputs, to 1e-3 of the largest, and draw the same images from the
-same noise. Both take turns, call by call, with as many threads as there are processors.
+EDM (a DDPM++ of the quick run, and one of 64 features), the class-conditional DCGAN and
+StyleGAN2 (of the quick run, and as published), float32, on images of 32 x 32, as the
+generator experiment trains them and draws from them. EDM draws by 18 levels of Heun's
+method, 35 calls of the network. PyTorch has modules of the same layers and our weights;
+before anything is timed both must give the same outputs, to 1e-3 of the largest, and draw
+the same images from the same noise. Both take turns, call by call, with as many threads as
+there are processors.
+
+StyleGAN2's images are augmented on neither side. Both its networks' gradients are taken at
+once, on the same made images. R1 is part of one step in sixteen: a turn is a step with it
+and one without, and its seconds are a sixteenth of the first and the rest of the second.
+The published one takes minutes, even with 8 images in a step: it is run where it is named.
 
 PyTorch's forms: eager and compiled, channels-last, and eager with channels first
-(contiguous); the ratio is to the best of them. FLOPs are counted from the shapes of
-convolutions, linear layers and attention (2 for a product and its sum): in a step of EDM
-three forward passes, of cDCGAN three of the generator and eight of the discriminator, which
-is run three times. The share is that of one large product of matrices. Rows are appended to
-a table of benchmarks/results/. Nothing is asserted about time.
+(contiguous); the ratio is to the best of them. R1 is eager in all. FLOPs are counted from
+the shapes of convolutions, linear layers and attention (2 for a product and its sum): in a
+step of EDM three forward passes, of cDCGAN and StyleGAN2 three of the generator and eight
+of the discriminator, which is run three times; a sixteenth of R1's six comes on top. The
+share is that of one large product of matrices. Rows are appended to a table of
+benchmarks/results/. Nothing is asserted about time.
 """
 
 import argparse
@@ -34,13 +41,16 @@ import numpy as np
 from benchmarks import machine, training
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
+from jaxbias.models.adaptive_adversaries import LAZY
 from jaxbias.models.cdcgan import NOISE
+from jaxbias.models.stylegan2 import Generator
 from jaxbias.numerics.diffusion import Sampler
 from jaxbias.studies.generative_augmentation.generator import networks
 from jaxbias.studies.generative_augmentation.generator.config import (
     CDCGAN,
     EDM,
     SIZE,
+    STYLEGAN2,
     Config,
 )
 from jaxbias.training import steps
@@ -86,6 +96,15 @@ SMALL = replace(
 )
 """Of EDM; as published but smaller."""
 
+
+def unaugmented(config: Config) -> Config:
+    """StyleGAN2 whose discriminator sees images as they are."""
+    return replace(config, target=1.0)
+
+
+STYLES = replace(unaugmented(STYLEGAN2["paper"]), batch=8)
+"""StyleGAN2 as published but for what its discriminator sees, and how many at once."""
+
 CASES = {
     one.model: one
     for one in (
@@ -93,14 +112,19 @@ CASES = {
         case("edm-small", SMALL, 16),
         case("cdcgan-quick", CDCGAN["quick"], 500),
         case("cdcgan-paper", CDCGAN["paper"], 500),
+        case("stylegan2-quick-unaugmented", unaugmented(STYLEGAN2["quick"]), 500),
+        case("stylegan2-paper-unaugmented", STYLES, 32),
     )
 }
+
+USUAL = tuple(name for name in CASES if not name.startswith("stylegan2-paper"))
+"""Cases that are run where none is named."""
 
 
 class Kind(Protocol):
     """What is particular to a kind of generator; the other side has its own."""
 
-    def start(self, key: Any, count: int) -> np.ndarray:
+    def start(self, key: Any, count: int, config: Config) -> np.ndarray:
         """What images are drawn from, as `networks.drawer` draws it."""
         ...
 
@@ -126,7 +150,8 @@ def one_hot(labels: Any) -> jax.Array:
 class OfEdm:
     """A denoiser."""
 
-    def start(self, key: Any, count: int) -> np.ndarray:
+    def start(self, key: Any, count: int, config: Config) -> np.ndarray:
+        del config
         first, _ = jax.random.split(key)
         shape = (count, SIZE, SIZE, 3)
         return np.asarray(jax.random.normal(first, (int(np.prod(shape)),))).reshape(
@@ -157,7 +182,8 @@ class OfEdm:
 class OfCdcgan:
     """A generator and its discriminator."""
 
-    def start(self, key: Any, count: int) -> np.ndarray:
+    def start(self, key: Any, count: int, config: Config) -> np.ndarray:
+        del config
         return np.asarray(jax.random.normal(key, (count * NOISE,))).reshape(-1, NOISE)
 
     def given(self, count: int) -> dict[str, np.ndarray]:
@@ -199,8 +225,72 @@ class OfCdcgan:
         return {"training": 3 * make + 8 * judge, "sampling": make}
 
 
-KINDS: Mapping[str, Kind] = {"edm": OfEdm(), "cdcgan": OfCdcgan()}
+class OfStylegan2:
+    """A generator by styles and its discriminator; nothing is augmented."""
+
+    def start(self, key: Any, count: int, config: Config) -> np.ndarray:
+        each = config.factors[-1] * config.width + PIXELS
+        return np.asarray(jax.random.normal(key, (count * each,))).reshape(-1, each)
+
+    def given(self, count: int) -> dict[str, np.ndarray]:
+        return {}
+
+    def outputs(
+        self, model: Any, variables: Any, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        classes, start = one_hot(given["labels"]), jnp.asarray(given["start"])
+        images = jnp.asarray(given["pixels"]).astype(jnp.float32) / 127.5 - 1
+        own = {name: {"params": params} for name, params in variables["params"].items()}
+        width = model.generator.width
+        noise, added = start[:, :width], start[:, width:]
+        made = model.generator.apply(own["generator"], noise, classes, added)
+        judge = partial(model.discriminator.apply, own["discriminator"])
+        slope = jax.grad(lambda images: judge(images, classes).sum())(images)
+        return {
+            "made": made,
+            "fake": judge(made, classes),
+            "real": judge(images, classes),
+            "squares": jnp.sum(slope**2, axis=(1, 2, 3)),
+        }
+
+    def flops(self, model: Any, variables: Any, config: Config) -> dict[str, float]:
+        own = {name: {"params": params} for name, params in variables["params"].items()}
+        classes, image = jnp.zeros((1, CLASSES)), jnp.zeros((1, SIZE, SIZE, 3))
+        start = jnp.zeros((1, model.generator.width)), jnp.zeros((1, PIXELS))
+        make = training.layer_flops(
+            lambda: model.generator.apply(own["generator"], start[0], classes, start[1])
+        )
+        judge = training.layer_flops(
+            lambda: model.discriminator.apply(own["discriminator"], image, classes)
+        )
+        # R1: there and back to the image, and back through both, once for the weights and
+        # once for what they are multiplied with.
+        return {"training": 3 * make + (8 + 6 / LAZY) * judge, "sampling": make}
+
+
+PIXELS = Generator().pixels
+"""Numbers of noise that StyleGAN2 adds to an image's features."""
+
+KINDS: Mapping[str, Kind] = {
+    "edm": OfEdm(),
+    "cdcgan": OfCdcgan(),
+    "stylegan2": OfStylegan2(),
+}
 """To measure another: a class here, one on the other side, and its cases above."""
+
+
+class LazyPenalty(training.Ours):
+    """StyleGAN2 in training, of whose steps few have R1."""
+
+    def step(self) -> float:
+        """Seconds of one step, by the shares of those with R1 and those without."""
+        spent = 0.0
+        for number, share in ((0, 1 / LAZY), (1, 1 - 1 / LAZY)):
+            kept: Any = self.state.batch_stats
+            kept = dict(kept) | {"steps": jnp.int32(number)}
+            self.state = replace(self.state, batch_stats=kept)
+            spent += share * super().step()
+        return spent
 
 
 class Sampling:
@@ -247,7 +337,8 @@ def ours_of(case: Case) -> training.Ours:
         mean=(0.5,) * 3,
         sd=(0.5,) * 3,
     )
-    ours = training.Ours(case, task)
+    kind = LazyPenalty if config.kind == "stylegan2" else training.Ours
+    ours = kind(case, task)
     random = np.random.default_rng(0)
 
     def drawn(x: jax.Array) -> jax.Array:
@@ -287,7 +378,7 @@ def agreed(
     given = {
         "pixels": np.asarray(ours.pixels)[: case.drawn],
         "labels": np.asarray(draws.labels)[: case.batch],
-        "start": kind.start(jax.random.clone(draws.key), case.drawn),
+        "start": kind.start(jax.random.clone(draws.key), case.drawn, case.config),
     }
     count = min(case.batch, case.drawn)
     short = {name: value[:count] for name, value in given.items()}
@@ -354,7 +445,9 @@ def _asked(
     """What asks the other side for calls, after it was given what they are on."""
     given: dict[str, Any] = {"pixels": ours.pixels, "labels": ours.labels}
     if part == "sampling":
-        start = KINDS[case.config.kind].start(jax.random.clone(draws.key), case.drawn)
+        start = KINDS[case.config.kind].start(
+            jax.random.clone(draws.key), case.drawn, case.config
+        )
         given = {"start": start, "labels": draws.labels}
     run = partial(worker.ask, "run", part=part, threads=devices.usable_cpus())
     arrays = {name: np.asarray(value) for name, value in given.items()}
@@ -364,7 +457,7 @@ def _asked(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(USUAL))
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seconds", type=float, default=30, help="of each side")
     parser.add_argument("--forms", nargs="*", choices=FORMS, default=list(FORMS))
