@@ -15,7 +15,7 @@ there are processors.
 StyleGAN2's images are augmented on neither side. Both its networks' gradients are taken at
 once, on the same made images. R1 is part of one step in sixteen: a turn is a step with it
 and one without, and its seconds are a sixteenth of the first and the rest of the second.
-The published one takes minutes, even with 8 images in a step: it is run where it is named.
+The published one takes long, even with 8 images in a step: it is run where it is named.
 
 PyTorch's forms: eager and compiled, channels-last, and eager with channels first
 (contiguous); the ratio is to the best of them. R1 is eager in all. FLOPs are counted from
