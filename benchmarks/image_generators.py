@@ -4,49 +4,55 @@
     python -m benchmarks.image_generators --cases edm-quick     # one generator
     python -m benchmarks.image_generators --part sampling       # drawing alone
 
-EDM (a DDPM++ of the quick run, and one of 64 features) and the class-conditional DCGAN (of
-the quick run, and as published), float32, on images of 32 x 32, as the generator experiment
-trains them and draws from them. EDM draws by 18 levels of Heun's method, 35 calls of the
-network. PyTorch has modules of the same layers and our weights; before anything is timed
-both must give the same outputs, to 1e-3 of the largest, and draw the same images from the
-same noise. Both take turns, call by call, with as many threads as there are processors.
+EDM (a DDPM++ of the quick run, and one of 64 features), the class-conditional DCGAN and
+StyleGAN2 (of the quick run, and as published), float32, on images of 32 x 32, as the
+generator experiment trains them and draws from them. EDM draws by 18 levels of Heun's
+method, 35 calls of the network. PyTorch has modules of the same layers and our weights;
+before anything is timed both must give the same outputs, to 1e-3 of the largest, and draw
+the same images from the same noise. Both take turns, call by call, with as many threads as
+there are processors.
+
+StyleGAN2's images are augmented on neither side. Both its networks' gradients are taken at
+once, on the same made images. R1 is part of one step in sixteen: a turn is a step with it
+and one without, and its seconds are a sixteenth of the first and the rest of the second.
+The published one takes long, even with 8 images in a step: it is run where it is named.
 
 PyTorch's forms: eager and compiled, channels-last, and eager with channels first
-(contiguous); the ratio is to the best of them. FLOPs are counted from the shapes of
-convolutions, linear layers and attention (2 for a product and its sum): in a step of EDM
-three forward passes, of cDCGAN three of the generator and eight of the discriminator, which
-is run three times. The share is that of one large product of matrices. Rows are appended to
-a table of benchmarks/results/. Nothing is asserted about time.
+(contiguous); the ratio is to the best of them. R1 is eager in all. FLOPs are counted from
+the shapes of convolutions, linear layers and attention (2 for a product and its sum): in a
+step of EDM three forward passes, of cDCGAN and StyleGAN2 three of the generator and eight
+of the discriminator, which is run three times; a sixteenth of R1's six comes on top. The
+share is that of one large product of matrices. Rows are appended to a table of
+benchmarks/results/. Nothing is asserted about time.
 Should take about half an hour on two cores; that is reckoned from its turns, not timed.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine, training
+from benchmarks.image_generator_kinds import CLASSES, KINDS
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
-from jaxbias.models.cdcgan import NOISE
-from jaxbias.numerics.diffusion import Sampler
+from jaxbias.models.adaptive_adversaries import LAZY
 from jaxbias.studies.generative_augmentation.generator import networks
 from jaxbias.studies.generative_augmentation.generator.config import (
     CDCGAN,
     EDM,
     SIZE,
+    STYLEGAN2,
     Config,
 )
 from jaxbias.training import steps
-
-CLASSES = 10
 
 TORCH = "benchmarks.torch_image_generators"
 """The other side."""
@@ -87,6 +93,15 @@ SMALL = replace(
 )
 """Of EDM; as published but smaller."""
 
+
+def unaugmented(config: Config) -> Config:
+    """StyleGAN2 whose discriminator sees images as they are."""
+    return replace(config, target=1.0)
+
+
+STYLES = replace(unaugmented(STYLEGAN2["paper"]), batch=8)
+"""StyleGAN2 as published but for what its discriminator sees, and how many at once."""
+
 CASES = {
     one.model: one
     for one in (
@@ -94,114 +109,27 @@ CASES = {
         case("edm-small", SMALL, 16),
         case("cdcgan-quick", CDCGAN["quick"], 500),
         case("cdcgan-paper", CDCGAN["paper"], 500),
+        case("stylegan2-quick-unaugmented", unaugmented(STYLEGAN2["quick"]), 500),
+        case("stylegan2-paper-unaugmented", STYLES, 32),
     )
 }
 
-
-class Kind(Protocol):
-    """What is particular to a kind of generator; the other side has its own."""
-
-    def start(self, key: Any, count: int) -> np.ndarray:
-        """What images are drawn from, as `networks.drawer` draws it."""
-        ...
-
-    def given(self, count: int) -> dict[str, np.ndarray]:
-        """What else `outputs` is given, beside pixels, labels and start."""
-        ...
-
-    def outputs(
-        self, model: Any, variables: Any, given: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """What both sides must agree on."""
-        ...
-
-    def flops(self, model: Any, variables: Any, config: Config) -> dict[str, float]:
-        """Of one image, by part."""
-        ...
+USUAL = tuple(name for name in CASES if not name.startswith("stylegan2-paper"))
+"""Cases that are run where none is named."""
 
 
-def one_hot(labels: Any) -> jax.Array:
-    return jax.nn.one_hot(jnp.asarray(labels), CLASSES)
+class LazyPenalty(training.Ours):
+    """StyleGAN2 in training, of whose steps few have R1."""
 
-
-class OfEdm:
-    """A denoiser."""
-
-    def start(self, key: Any, count: int) -> np.ndarray:
-        first, _ = jax.random.split(key)
-        shape = (count, SIZE, SIZE, 3)
-        return np.asarray(jax.random.normal(first, (int(np.prod(shape)),))).reshape(
-            shape
-        )
-
-    def given(self, count: int) -> dict[str, np.ndarray]:
-        random = np.random.default_rng(1)
-        level = np.exp(random.normal(-1.2, 1.2, count))
-        noise = random.normal(size=(count, SIZE, SIZE, 3))
-        noisy = (0.25 + level[:, None, None, None] ** 2) ** 0.5 * noise
-        return {"level": level.astype(np.float32), "noisy": noisy.astype(np.float32)}
-
-    def outputs(
-        self, model: Any, variables: Any, given: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        args = given["noisy"], given["level"], one_hot(given["labels"])
-        args = [jnp.asarray(one) for one in args]
-        return {"denoised": model.apply(variables, *args, method="denoised")}
-
-    def flops(self, model: Any, variables: Any, config: Config) -> dict[str, float]:
-        image = jnp.zeros((1, SIZE, SIZE, 3))
-        one = training.layer_flops(lambda: model.apply(variables, image))
-        calls = Sampler(steps=config.steps).calls
-        return {"training": 3 * one, "sampling": calls * one}
-
-
-class OfCdcgan:
-    """A generator and its discriminator."""
-
-    def start(self, key: Any, count: int) -> np.ndarray:
-        return np.asarray(jax.random.normal(key, (count * NOISE,))).reshape(-1, NOISE)
-
-    def given(self, count: int) -> dict[str, np.ndarray]:
-        return {}
-
-    def outputs(
-        self, model: Any, variables: Any, given: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        classes, found = one_hot(given["labels"]), {}
-        images = jnp.asarray(given["pixels"]).astype(jnp.float32) / 127.5 - 1
-        for train in (False, True):
-            run = lambda name, *given, train=train: getattr(model, name).apply(  # noqa: E731
-                {group: own[name] for group, own in variables.items()},
-                *(*given, train),
-                mutable=["batch_stats"],
-            )[0]
-            made = run("generator", jnp.asarray(given["start"]), classes)
-            found[f"made {train}"] = made
-            found[f"real {train}"] = run("discriminator", images, classes)
-            found[f"fake {train}"] = run("discriminator", made, classes)
-        return found
-
-    def flops(self, model: Any, variables: Any, config: Config) -> dict[str, float]:
-        own = {
-            name: {group: one[name] for group, one in variables.items()}
-            for name in ("generator", "discriminator")
-        }
-        classes, image = jnp.zeros((1, CLASSES)), jnp.zeros((1, SIZE, SIZE, 3))
-        make = training.layer_flops(
-            lambda: model.generator.apply(
-                own["generator"], jnp.zeros((1, NOISE)), classes
-            )
-        )
-        judge = training.layer_flops(
-            lambda: model.discriminator.apply(own["discriminator"], image, classes)
-        )
-        # Forward and both gradients of real and made images; where the generator learns,
-        # not that of the discriminator's weights.
-        return {"training": 3 * make + 8 * judge, "sampling": make}
-
-
-KINDS: Mapping[str, Kind] = {"edm": OfEdm(), "cdcgan": OfCdcgan()}
-"""To measure another: a class here, one on the other side, and its cases above."""
+    def step(self) -> float:
+        """Seconds of one step, by the shares of those with R1 and those without."""
+        spent = 0.0
+        for number, share in ((0, 1 / LAZY), (1, 1 - 1 / LAZY)):
+            kept: Any = self.state.batch_stats
+            kept = dict(kept) | {"steps": jnp.int32(number)}
+            self.state = replace(self.state, batch_stats=kept)
+            spent += share * super().step()
+        return spent
 
 
 class Sampling:
@@ -248,7 +176,8 @@ def ours_of(case: Case) -> training.Ours:
         mean=(0.5,) * 3,
         sd=(0.5,) * 3,
     )
-    ours = training.Ours(case, task)
+    kind = LazyPenalty if config.kind == "stylegan2" else training.Ours
+    ours = kind(case, task)
     random = np.random.default_rng(0)
 
     def drawn(x: jax.Array) -> jax.Array:
@@ -288,7 +217,7 @@ def agreed(
     given = {
         "pixels": np.asarray(ours.pixels)[: case.drawn],
         "labels": np.asarray(draws.labels)[: case.batch],
-        "start": kind.start(jax.random.clone(draws.key), case.drawn),
+        "start": kind.start(jax.random.clone(draws.key), case.drawn, case.config),
     }
     count = min(case.batch, case.drawn)
     short = {name: value[:count] for name, value in given.items()}
@@ -355,7 +284,9 @@ def _asked(
     """What asks the other side for calls, after it was given what they are on."""
     given: dict[str, Any] = {"pixels": ours.pixels, "labels": ours.labels}
     if part == "sampling":
-        start = KINDS[case.config.kind].start(jax.random.clone(draws.key), case.drawn)
+        start = KINDS[case.config.kind].start(
+            jax.random.clone(draws.key), case.drawn, case.config
+        )
         given = {"start": start, "labels": draws.labels}
     run = partial(worker.ask, "run", part=part, threads=devices.usable_cpus())
     arrays = {name: np.asarray(value) for name, value in given.items()}
@@ -365,7 +296,7 @@ def _asked(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(USUAL))
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seconds", type=float, default=30, help="of each side")
     parser.add_argument("--forms", nargs="*", choices=FORMS, default=list(FORMS))

@@ -36,6 +36,7 @@ from benchmarks.other_side import OtherSide
 from jaxbias import devices
 from jaxbias.models.catalogue import CATALOGUE, build
 from jaxbias.models.cdcgan import Up
+from jaxbias.models.style_layers import Convolution, Linear, Modulated
 from jaxbias.models.unet import Block
 from jaxbias.models.vit import Attention
 from jaxbias.training import optimisers, steps
@@ -139,10 +140,10 @@ def layer_flops(run: Callable[[], Any]) -> float:
         module = context.module
         if context.method_name != "__call__":
             return result
-        if isinstance(module, nn.Conv | nn.Dense):
+        if isinstance(module, nn.Conv | nn.Dense | Linear | Convolution):
             kernel = module.variables["params"]["kernel"]
             total += 2 * result.size * math.prod(kernel.shape[:-1])
-        elif isinstance(module, Up):
+        elif isinstance(module, Up | Modulated):
             kernel = module.variables["params"]["kernel"]
             total += 2 * given[0].size * kernel.size / kernel.shape[-2]
         elif isinstance(module, Attention):

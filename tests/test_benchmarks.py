@@ -178,7 +178,14 @@ def test_generators_are_timed_beside_the_other_side():
     assert generators.image_row("coloured-noise", 16, devices.mesh(1), None, 1, 1e9)
 
 
-@pytest.mark.parametrize("kind", ["edm", "cdcgan"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "cdcgan",
+        pytest.param("edm", marks=pytest.mark.slow),
+        pytest.param("stylegan2", marks=pytest.mark.slow),
+    ],
+)
 def test_generators_of_images_are_the_same_on_both_sides(kind):
     pytest.importorskip("torch")
     from dataclasses import replace
@@ -189,6 +196,8 @@ def test_generators_of_images_are_the_same_on_both_sides(kind):
     config = replace(PRESETS[kind]["smoke"], width=8, batch=4, steps=3)
     if kind == "edm":
         config = replace(config, factors=(2,))
+    if kind == "stylegan2":
+        config = replace(image_generators.unaugmented(config), average=10.0)
     case = image_generators.case("smoke", config, 3)
     rows = image_generators.rows_of(case, 0, 1e9, forms=("eager", "contiguous"))
     assert [row["part"] for row in rows] == ["training", "sampling"]

@@ -18,6 +18,9 @@ from jaxbias.training.objectives import adversarial_with_penalty
 try:
     import torch
     from torch.nn import functional as F
+
+    from benchmarks import torch_stylegan2 as styles
+    from benchmarks.torch_image_networks import at
 except ImportError:
     torch = None
 
@@ -239,113 +242,16 @@ def test_augmentation_rises_above_the_target_and_falls_below(given):
         assert float(found["sign"]) == pytest.approx(0.0 if steps % 4 == 3 else mean)
 
 
-class Theirs:
-    """Both networks in PyTorch, from weights as Flax has them; NCHW."""
-
-    def __init__(self, params):
-        self.params = jax.tree.map(
-            lambda x: torch.tensor(np.asarray(x), requires_grad=True), params
-        )
-
-    @staticmethod
-    def linear(own, x, rate=1.0):
-        return x @ own["kernel"] * rate / x.shape[1] ** 0.5 + rate * own["bias"]
-
-    @staticmethod
-    def activated(x):
-        return F.leaky_relu(x, 0.2) * 2**0.5
-
-    @staticmethod
-    def binomial(x, pad, gain):
-        weights = torch.tensor(gain * BINOMIAL, dtype=torch.float32)
-        channels = x.shape[1]
-        weights = weights.expand(channels, 1, 4, 4)
-        return F.conv2d(F.pad(x, pad), weights, groups=channels)
-
-    @staticmethod
-    def zeros_between(x):
-        wide = torch.zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
-        wide[:, :, ::2, ::2] = x
-        return wide
-
-    def mapped(self, own, classes, noise=None):
-        unit = lambda x: x / (x.pow(2).mean(1, keepdim=True) + 1e-8).sqrt()  # noqa: E731
-        x = unit(self.linear(own["classes"], classes))
-        if noise is not None:
-            x = torch.cat([unit(noise), x], 1)
-        for number in range(2):
-            x = self.activated(self.linear(own[f"layer{number}"], x, 0.01))
-        return x
-
-    def modulated(self, own, x, latents, *, doubles=False, demodulates=True):
-        styles = self.linear(own["styles"], latents)
-        kernel = own["convolution"]["kernel"].permute(3, 2, 0, 1)
-        kernel = kernel / kernel[0].numel() ** 0.5
-        made = []
-        for image, style in zip(x, styles, strict=True):
-            each = kernel * style[None, :, None, None]
-            if demodulates:
-                norms = (each.pow(2).sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
-                each = each / norms
-            if doubles:
-                wide = self.zeros_between(image[None])[:, :, :-1, :-1]
-                wide = F.conv2d(wide, each, padding=2)
-                made.append(self.binomial(wide, (1, 1, 1, 1), 4))
-            else:
-                made.append(F.conv2d(image[None], each, padding=each.shape[-1] // 2))
-        return torch.cat(made)
-
-    def generated(self, noise, classes, added):
-        own = self.params["generator"]
-        latents = self.mapped(own["mapping"], classes, noise)
-        x = own["constant"].permute(2, 0, 1).expand(len(noise), -1, -1, -1)
-        picture, first = 0.0, 0
-        for side in (4, 8):
-            for number in range(2):
-                if side == 4 and number == 0:
-                    continue
-                layer = own[f"layer{side}_{number}"]
-                x = self.modulated(layer, x, latents, doubles=number == 0)
-                noises = added[:, first : first + side**2].reshape(-1, 1, side, side)
-                first += side**2
-                x = x + layer["noise"] * noises + layer["bias"][:, None, None]
-                x = self.activated(x)
-            layer = own[f"colours{side}"]
-            more = self.modulated(layer, x, latents, demodulates=False)
-            if side > 4:
-                wide = self.zeros_between(picture)
-                picture = self.binomial(wide, (2, 1, 2, 1), 4)
-            picture = picture + more + layer["bias"][:, None, None]
-        return picture
-
-    def judged(self, images, classes, fixed=False):
-        own = self.params["discriminator"]
-        if fixed:
-            own = jax.tree.map(lambda x: x.detach(), own)
-
-        def convolved(name, x, halves=False):
-            kernel = own[name]["kernel"].permute(3, 2, 0, 1)
-            kernel = kernel / kernel[0].numel() ** 0.5
-            if halves:
-                x = F.conv2d(self.binomial(x, (2, 2, 2, 2), 1), kernel, stride=2)
-            else:
-                x = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
-            return self.activated(x + own[name]["bias"][:, None, None])
-
-        x = convolved("layer8_0", convolved("colours", images))
-        x = convolved("layer8_1", x, halves=True)
-        spread = ((x - x.mean(0)).pow(2).mean(0) + 1e-8).sqrt().mean()
-        x = torch.cat([x, spread.expand(len(x), 1, 4, 4)], 1)
-        x = convolved("last", x).permute(0, 2, 3, 1).reshape(len(x), -1)
-        x = self.linear(own["seen"], self.activated(self.linear(own["flat"], x)))
-        like = self.mapped(own["mapping"], classes)
-        return (x * like).sum(1) / WIDTH**0.5
-
-
 @needs_torch
 def test_losses_and_gradients_are_those_of_another_program(given):
     (loss, (logits, made, _)), slopes = given.slopes(given.params, with_stats())
-    theirs = Theirs(given.params)
+    networks = {
+        "generator": styles.Generator(FEATURES, WIDTH, CLASSES),
+        "discriminator": styles.Discriminator(FEATURES, WIDTH, CLASSES, layers=2),
+    }
+    theirs = torch.nn.ModuleDict(networks)
+    styles.fill(theirs, jax.tree.map(np.asarray, given.params))
+    generated, judged = networks.values()
     drawn = [
         stylegan2.random_inputs(
             jax.random.split(key, 3)[0],
@@ -364,10 +270,12 @@ def test_losses_and_gradients_are_those_of_another_program(given):
     targets = torch.tensor(np.asarray(given.targets))
     see = lambda x: (1 - CHANCE) * x.flip(3)  # noqa: E731
 
-    pictures = theirs.generated(noise, classes, added)
-    fooled = theirs.judged(see(pictures), classes, fixed=True)
-    real = theirs.judged(see(images), targets)
-    fake = theirs.judged(see(pictures).detach(), classes)
+    pictures = generated(noise, classes, added)
+    judged.requires_grad_(False)
+    fooled = judged(see(pictures), classes)
+    judged.requires_grad_(True)
+    real = judged(see(images), targets)
+    fake = judged(see(pictures).detach(), classes)
     (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
     penalty = LAZY * GAMMA / 2 * slope.pow(2).sum((1, 2, 3))
     total = F.softplus(-fooled) + F.softplus(-real) + F.softplus(fake) + penalty
@@ -380,8 +288,9 @@ def test_losses_and_gradients_are_those_of_another_program(given):
         np.testing.assert_allclose(logits[:, number], own.detach().numpy(), atol=1e-4)
     assert float(loss) == pytest.approx(float(total.detach().mean()), abs=1e-4)
 
-    def close(ours, own):
+    for path, own in theirs.named_parameters():
         assert own.grad is not None and float(own.grad.abs().max()) > 0
+        ours = styles.as_theirs(at(slopes, path))
         np.testing.assert_allclose(ours, own.grad.numpy(), atol=1e-4, rtol=1e-4)
-
-    jax.tree.map(close, slopes, theirs.params)
+    count = len(jax.tree.leaves(slopes))
+    assert count == len(list(theirs.parameters()))

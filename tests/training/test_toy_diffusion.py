@@ -152,16 +152,16 @@ def trained():
     pixels = jnp.clip(jnp.round(127.5 * (as_images(points) + 1)), 0, 255)
     pick = steps.of_set(pixels.astype(jnp.uint8), jnp.zeros(len(points), jnp.int32))
     state = steps.create(task, jax.random.key(0), 1, channels=2)
-    epoch = partial(
-        steps.consecutive, count=len(points), batch=BATCH, steps=EPOCH_STEPS
-    )
+    own = {"count": len(points), "batch": BATCH}
 
     @jax.jit
     def run(state, key):
-        def one(state, _):
-            return epoch(task, state, pick, jax.random.clone(key))
+        def one(state, epoch):
+            place = steps.placed(jax.random.clone(key), epoch, **own)
+            given = pick, jax.random.clone(key), place, epoch, EPOCH_STEPS
+            return steps.consecutive(task, state, *given)[0], None
 
-        return lax.scan(one, state, length=EPOCHS)[0]
+        return lax.scan(one, state, jnp.arange(EPOCHS))[0]
 
     state = run(state, jax.random.key(1))
     assert int(state.lost) == -1
