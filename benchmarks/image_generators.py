@@ -13,8 +13,9 @@ the same images from the same noise. Both take turns, call by call, with as many
 there are processors.
 
 StyleGAN2's images are augmented on neither side. Both its networks' gradients are taken at
-once, on the same made images. R1 is part of one step in sixteen: a turn is a step with it
-and one without, and its seconds are a sixteenth of the first and the rest of the second.
+once, on the same made images. R1 is of a sixteenth of the images here, and in PyTorch, as
+published, of all in one step in sixteen: a turn there is a step with it and one without,
+and its seconds are a sixteenth of the first and the rest of the second.
 The published one takes long, even with 8 images in a step: it is run where it is named.
 
 PyTorch's forms: eager and compiled, channels-last, and eager with channels first
@@ -43,7 +44,6 @@ from benchmarks import machine, training
 from benchmarks.image_generator_kinds import CLASSES, KINDS
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
-from jaxbias.models.adaptive_adversaries import LAZY
 from jaxbias.studies.generative_augmentation.generator import networks
 from jaxbias.studies.generative_augmentation.generator.config import (
     CDCGAN,
@@ -118,20 +118,6 @@ USUAL = tuple(name for name in CASES if not name.startswith("stylegan2-paper"))
 """Cases that are run where none is named."""
 
 
-class LazyPenalty(training.Ours):
-    """StyleGAN2 in training, of whose steps few have R1."""
-
-    def step(self) -> float:
-        """Seconds of one step, by the shares of those with R1 and those without."""
-        spent = 0.0
-        for number, share in ((0, 1 / LAZY), (1, 1 - 1 / LAZY)):
-            kept: Any = self.state.batch_stats
-            kept = dict(kept) | {"steps": jnp.int32(number)}
-            self.state = replace(self.state, batch_stats=kept)
-            spent += share * super().step()
-        return spent
-
-
 class Sampling:
     """What draws images, compiled; takes turns as `training.Ours` does."""
 
@@ -176,8 +162,7 @@ def ours_of(case: Case) -> training.Ours:
         mean=(0.5,) * 3,
         sd=(0.5,) * 3,
     )
-    kind = LazyPenalty if config.kind == "stylegan2" else training.Ours
-    ours = kind(case, task)
+    ours = training.Ours(case, task)
     random = np.random.default_rng(0)
 
     def drawn(x: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """StyleGAN2: sizes, layers as naive sums, gradients of both networks, what is adapted."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from jaxbias.models import style_layers, stylegan2
-from jaxbias.models.adaptive_adversaries import LAZY, PENALTY, AdaptiveAdversaries
+from jaxbias.models import adaptive_adversaries, style_layers, stylegan2
+from jaxbias.models.adaptive_adversaries import PENALTY, AdaptiveAdversaries
 from jaxbias.models.adversaries import FAKE, FOOLED, REAL
 from jaxbias.models.style_layers import Linear, Modulated, doubled, smoothed
 from jaxbias.models.stylegan2 import Discriminator, Generator, with_spread
@@ -201,11 +202,34 @@ def with_stats(steps=0, sign=0.0, probability=CHANCE):
     }
 
 
-def test_the_penalty_is_lazy(given):
-    for steps in (0, 1, LAZY - 1, LAZY):
-        (loss, (logits, _, _)), slopes = given.slopes(given.params, with_stats(steps))
-        assert (np.asarray(logits[:, PENALTY]) > 0).all() == (steps % LAZY == 0)
-        assert all(np.isfinite(x).all() for x in jax.tree.leaves((loss, slopes)))
+def test_few_pay_the_penalty_for_all(given, monkeypatch):
+    """As if the others paid what these do: the mean is that of the few."""
+
+    @partial(jax.jit, static_argnums=0)
+    def paid(few):
+        monkeypatch.setattr(adaptive_adversaries, "FEWEST", few)
+        logits, _ = MODEL.apply(
+            {"params": given.params, "batch_stats": with_stats()},
+            *(given.images, True),
+            keys=jax.random.split(jax.random.key(7), COUNT),
+            targets=given.targets,
+            mutable=["batch_stats"],
+        )[0]
+        return logits[:, PENALTY]
+
+    for few in (1, 2):
+        found = np.asarray(paid(few))
+        assert (found > 0).tolist() == [number < few for number in range(COUNT)]
+    # One image alone is in no group: its slope is that of its own logit.
+    alone = jax.grad(
+        lambda image: MODEL.discriminator.apply(
+            {"params": given.params["discriminator"]},
+            mirrored(given.targets[:1], image, CHANCE),
+            given.targets[:1],
+        ).sum()
+    )(given.images[:1])
+    expected = GAMMA / 2 * COUNT * float(jnp.sum(alone**2))
+    assert float(paid(1)[0]) == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_penalty_is_the_slope_of_differences(given):
@@ -221,7 +245,7 @@ def test_the_penalty_is_the_slope_of_differences(given):
     length = float(jnp.sqrt(jnp.sum(slope**2)))
     step = 0.05 * slope / length
     steepest = float(real(given.images + step) - real(given.images - step)) / 0.1
-    paid = float(logits[:, PENALTY].sum()) / (LAZY * GAMMA / 2)
+    paid = float(logits[:, PENALTY].sum()) / (GAMMA / 2)
     assert paid == pytest.approx(steepest**2, rel=0.02)
 
 
@@ -277,7 +301,7 @@ def test_losses_and_gradients_are_those_of_another_program(given):
     real = judged(see(images), targets)
     fake = judged(see(pictures).detach(), classes)
     (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
-    penalty = LAZY * GAMMA / 2 * slope.pow(2).sum((1, 2, 3))
+    penalty = GAMMA / 2 * slope.pow(2).sum((1, 2, 3))
     total = F.softplus(-fooled) + F.softplus(-real) + F.softplus(fake) + penalty
     total.mean().backward()
 
