@@ -59,15 +59,19 @@ class Evidence:
         return np.flatnonzero(rows)[np.argsort(gains["amount"][rows], kind="stable")]
 
     def words(self, rows: np.ndarray) -> str:
-        """Gains in points, and under what conditions."""
+        """Gains in points, and under what conditions: the paper's networks over-fit."""
+        table = self.table
+        alone = none(table)
+        alone &= table["augmentation"] == self.gains["augmentation"][rows[0]]
+        learnt = float(table["train_accuracy"][alone].mean())
         parts = [
             f"{self.gains['amount'][row]:,}: {100 * self.gains['gain'][row]:+.1f} "
             f"({100 * self.gains['low'][row]:+.1f} to {100 * self.gains['high'][row]:+.1f})"
             for row in rows
         ]
         return (
-            f"{self.config.recipe}, {self.real:,} real images; points by amount: "
-            + "; ".join(parts)
+            f"{self.config.recipe}, {self.real:,} real images, {learnt:.0%} of them right "
+            "after these alone; points by amount: " + "; ".join(parts)
         )
 
 
