@@ -11,9 +11,9 @@ which they must not be copies.
     python -m experiments.generative_augmentation generator --data cifar10:DIR
     python -m experiments.generative_augmentation generator --kind edm --data cifar10:DIR
 
-quick trains a small network on 5,000 images in some ten minutes on two cores; paper has the
-published sizes and lengths (EDM: two days on eight V100s; StyleGAN2: 100 million images)
-and wants a GPU.
+quick trains a small network on some thousand images in under ten minutes on two cores;
+paper has the published sizes and lengths (EDM: two days on eight V100s; StyleGAN2: 100
+million images) and wants a GPU.
 """
 
 from jaxbias.files import UsageError
