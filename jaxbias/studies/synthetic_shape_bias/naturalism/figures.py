@@ -76,8 +76,8 @@ def transfer(evidence: Evidence) -> Figure:
     )
     axis.set_xlabel("published: ImageNet-100")
     axis.set_ylabel("here: a linear classifier of the transfer images")
-    axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.margins(x=0.25)
     return fig
 
