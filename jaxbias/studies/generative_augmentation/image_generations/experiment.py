@@ -6,7 +6,7 @@ with new real ones. After each, they stand beside real images that nobody traine
 
     python -m experiments.generative_augmentation image-generations --data cifar10:DIR
 
-quick trains thirteen small cDCGANs on 1,000 images each.
+quick trains thirteen small cDCGANs on 1,000 images each, in six minutes on two cores.
 """
 
 from jaxbias.files import UsageError
