@@ -54,7 +54,7 @@ class Up(nn.Module):
         """Images, (image, 2 height, 2 width, feature)."""
         shape = (4, 4, x.shape[-1], self.features)
         kernel = self.param("kernel", normal, shape)
-        return transposed(x.astype(self.dtype), kernel.astype(self.dtype), 2)
+        return transposed(x.astype(self.dtype), kernel.astype(self.dtype), 2, 1)
 
 
 class Generator(nn.Module):

@@ -110,30 +110,78 @@ def convolve(
     )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def transposed(x: Images, kernel: Kernel, stride: int) -> Features:
-    """The transpose of a convolution: images whose sides are `stride` times as long.
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def transposed(x: Images, kernel: Kernel, stride: int, pad: int) -> Features:
+    """The transpose of a convolution: a side of n becomes stride (n - 1) + taps - 2 pad.
 
-    `lax.conv_transpose` with padding "SAME", or PyTorch's with as much padding as keeps
-    that size and the kernel turned by half a circle. Reverse mode alone.
+    PyTorch's transposed convolution with the kernel turned by half a circle. Reverse mode
+    alone.
 
     Args:
         x: Images.
-        kernel: Weights, HWIO, of an even number of taps more than the stride or as many.
-        stride: Down and right.
+        kernel: Weights, HWIO, as many down as right.
+        stride: Down and right, of the convolution.
+        pad: Its zeros, on every side.
     """
-    return lax.conv_transpose(x, kernel, (stride, stride), "SAME")
+    if _explicit(x, kernel):
+        return _dilated(x, kernel, stride, pad)
+    return _by_platform(
+        partial(_added_up, stride=stride, pad=pad),
+        partial(_dilated, stride=stride, pad=pad),
+        *(x, kernel),
+    )
 
 
-def _transposed_forward(x: Images, kernel: Kernel, stride: int) -> tuple:
-    return transposed(x, kernel, stride), (x, kernel)
+def _dilated(x: Images, kernel: Kernel, stride: int, pad: int) -> Features:
+    """The transpose as XLA has it: zeros between pixels."""
+    rest = len(kernel) - 1 - pad
+    return lax.conv_transpose(x, kernel, (stride, stride), ((rest, rest),) * 2)
+
+
+def _added_up(x: Images, kernel: Kernel, stride: int, pad: int) -> Features:
+    """The same: one product, whose results are added where they belong."""
+    size, _, fan_in, fan_out = kernel.shape
+    flat = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(fan_in, -1)
+    taps = (x @ flat).reshape(*x.shape[:3], size, size, fan_out)
+    rows = _overlapped(taps, 1, 3, stride)
+    both = _overlapped(rows, 2, 3, stride)
+    down, right = (stride * (n - 1) + size - pad for n in x.shape[1:3])
+    return both[:, pad:down, pad:right]
+
+
+def _overlapped(taps: Array, side: int, tap: int, stride: int) -> Array:
+    """Tap i of pixel m counts at stride m + i; the side ends with zeros."""
+    count = taps.shape[tap]
+    turns = -(-count // stride)
+
+    def place(number: int, later: int) -> Array:
+        edges = [(0, 0, 0)] * (taps.ndim - 1)
+        edges[side] = (later, turns - 1 - later, 0)
+        own = lax.index_in_dim(taps, number, tap, keepdims=False)
+        return lax.pad(own, jnp.zeros((), taps.dtype), edges)
+
+    phases = [
+        sum(
+            place(first + later * stride, later)
+            for later in range(turns)
+            if first + later * stride < count
+        )
+        for first in range(stride)
+    ]
+    both = jnp.stack(phases, axis=side + 1)
+    shape = both.shape
+    length = shape[side] * stride
+    return both.reshape(*shape[:side], length, *shape[side + 2 :])
+
+
+def _transposed_forward(x: Images, kernel: Kernel, stride: int, pad: int) -> tuple:
+    return transposed(x, kernel, stride, pad), (x, kernel)
 
 
 def _transposed_backward(
-    stride: int, kept: tuple, g: Features
+    stride: int, pad: int, kept: tuple, g: Features
 ) -> tuple[Images, Kernel]:
     x, kernel = kept
-    pad = (len(kernel) - stride) // 2
 
     # XLA's own weight gradient of `lax.conv_transpose` is a loop on a CPU.
     def down(g: Array, kernel: Kernel) -> Array:

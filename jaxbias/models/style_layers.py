@@ -7,7 +7,6 @@ one pace (Karras et al., ICLR 2018, section 4.1). Images are NHWC. Parameters ar
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxbias.models.convolution import NHWC, convolve
+from jaxbias.models.convolution import convolve, transposed
 from jaxbias.models.layers import Features, Images
 
 Vectors = Float[Array, "image value"]
@@ -78,42 +77,6 @@ def doubled(x: Images) -> Features:
         shape[axis] *= 2
         x = both.reshape(shape)
     return x
-
-
-def spread_out(x: Images, kernel: Float[Array, "3 3 channel feature"]) -> Features:
-    """A convolution of 3 x 3 with zeros between pixels: a side is doubled, and one more.
-
-    On a CPU the weight gradient of XLA's form (jax 0.10) takes ten times as long as that of
-    a product of matrices whose results are added where they belong.
-    """
-    return lax.platform_dependent(x, kernel, cpu=_added_up, default=_dilated)
-
-
-def _dilated(x: Images, kernel: Array) -> Features:
-    return lax.conv_general_dilated(
-        *(x, kernel, (1, 1), ((2, 2), (2, 2))),
-        lhs_dilation=(2, 2),
-        dimension_numbers=NHWC,
-    )
-
-
-def _added_up(x: Images, kernel: Array) -> Features:
-    fan_in, fan_out = kernel.shape[2:]
-    flat = kernel.transpose(2, 0, 1, 3).reshape(fan_in, 9 * fan_out)
-    taps = (x @ flat).reshape(*x.shape[:3], 3, 3, fan_out)
-    rows = [_interleaved([taps[:, :, :, i, j] for i in range(3)], 1) for j in range(3)]
-    return _interleaved(rows, 2)
-
-
-def _interleaved(taps: Sequence[Array], axis: int) -> Array:
-    """Tap i of pixel m counts at 2 m + 2 - i."""
-    first, last = ([(0, 0)] * 4 for _ in range(2))
-    first[axis], last[axis] = (1, 0), (0, 1)
-    even = jnp.pad(taps[2], last) + jnp.pad(taps[0], first)
-    both = jnp.stack([even, jnp.pad(taps[1], last)], axis=axis + 1)
-    shape = list(even.shape)
-    shape[axis] *= 2
-    return lax.slice_in_dim(both.reshape(shape), 0, shape[axis] - 1, axis=axis)
 
 
 # Layers
@@ -215,7 +178,8 @@ class Modulated(nn.Module):
         kernel = _kernel(self, self.size, x.shape[-1])
         x = x * styles.astype(self.dtype)[:, None, None]
         if self.doubles:
-            x = smoothed(spread_out(x, kernel), 1, 4)
+            # Zeros between pixels: a side is doubled, and one more.
+            x = smoothed(transposed(x, kernel, 2, 0), 1, 4)
         else:
             pad = self.size // 2
             x = convolve(x, kernel, (1, 1), ((pad, pad), (pad, pad)))
