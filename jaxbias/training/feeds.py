@@ -126,9 +126,10 @@ class _Numbered:
         self._data = laid_out(data, NamedSharding(mesh, P()))
         self._key = key
         leaves, shape = jax.tree.flatten(layout)
-        self._many, self._one = _programs(
+        self._run = _program(
             task,
             picked,
+            one_program=one_program,
             parts=len(data),
             mesh=mesh,
             seeds=seeds,
@@ -151,8 +152,7 @@ class _Numbered:
         if self._order[0] != epoch:
             self._order = epoch, self._place(self._fresh(), np.int32(epoch))
         chosen = _rows(self._order[1], np.int32(number))
-        run = self._many if self._one_program else self._one
-        state, metrics = run(
+        state, metrics = self._run(
             *(state, self._fresh(), chosen, np.int32(epoch), np.int32(count)),
             *self._data,
         )
@@ -167,33 +167,35 @@ class _Numbered:
 
 
 @lru_cache(maxsize=PROGRAMS)
-def _programs(
+def _program(
     task: Task,
     picked: Callable[..., steps.Pick],
     *,
+    one_program: bool,
     parts: int,
     mesh: Mesh,
     seeds: SeedAxis,
     layout: tuple[tuple[Any, ...], Any],
-) -> tuple[Callable, Callable]:
-    """Consecutive steps and one step: trainings of any length share them.
+) -> Callable:
+    """Consecutive steps, or one step: trainings of any length share it.
 
     Args:
         task: See `_Numbered`, as for the others.
         picked: Of these, the same object for what is to be shared.
+        one_program: Whether consecutive steps are one program.
         parts: How many trees of arrays the data are.
         mesh: Over which they are spread.
         seeds: How seeds are trained together.
         layout: Of the state, its leaves and their tree.
 
     Returns:
-        Functions of a state, a key, rows of numbers, their epoch, how many of them are
+        A function of a state, a key, rows of numbers, their epoch, how many of them are
         used, and the data.
     """
     lay = _spread(mesh) if seeds != "devices" else lambda given: given
     results = jax.tree.unflatten(layout[1], layout[0]), NamedSharding(mesh, P())
 
-    def many(
+    def run(
         state: TrainState,
         key: RandomKey,
         chosen: Array,
@@ -201,26 +203,17 @@ def _programs(
         count: Array,
         *data: Any,
     ) -> Any:
-        given = picked(*data), key, chosen, epoch, count
-        return steps.consecutive(task, state, *given, spread=lay)
-
-    def one(
-        state: TrainState,
-        key: RandomKey,
-        chosen: Array,
-        epoch: Array,
-        count: Array,
-        *data: Any,
-    ) -> Any:
-        del count
-        given = picked(*data), key, chosen[0], epoch
+        pick = picked(*data)
+        if one_program:
+            given = pick, key, chosen, epoch, count
+            return steps.consecutive(task, state, *given, spread=lay)
+        given = pick, key, chosen[0], epoch
         state, metrics = steps.numbered(task, state, *given, spread=lay)
         return state, jax.tree.map(lambda value: value[None], metrics)
 
     shared = tuple(range(3, 5 + parts))
-    over = partial(_over_seeds, seeds=seeds, mesh=mesh, shared=shared)
-    options: dict[str, Any] = {"donate_argnums": 0, "out_shardings": results}
-    return jax.jit(over(many), **options), jax.jit(over(one), **options)
+    over = _over_seeds(run, seeds=seeds, mesh=mesh, shared=shared)
+    return jax.jit(over, donate_argnums=0, out_shardings=results)
 
 
 @lru_cache(maxsize=PROGRAMS)

@@ -240,6 +240,18 @@ def prepare(source: Source, running: Running, model: str) -> Prepared:
     return Prepared(source, images, size, skipped)
 
 
+def colour(source: Source, size: int) -> Prepared:
+    """Bring the images of a source to memory, whatever they take.
+
+    Raises:
+        SourceError: If they cannot be used, or are not of three channels.
+    """
+    found = prepare(source, Running(size=size, resident="yes"), "")
+    if found.channels != 3:
+        raise SourceError(f"--data: {found.channels} channels; three are needed")
+    return found
+
+
 def limited(source: Source, most: int | None) -> Source:
     """At most this many images, as even over the classes as they allow.
 

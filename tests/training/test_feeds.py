@@ -239,7 +239,7 @@ def test_one_program_serves_every_step(images):
     layout = laid(fresh(CNN), mesh, seeds="none", sharded=False)
     feed = Resident(CNN, images, key(), batch=16, mesh=mesh, layout=layout)
     run(feed, jax.device_put(fresh(CNN), layout), 0, 7)
-    assert feed._one._cache_size() == 1 and feed._place._cache_size() == 1
+    assert feed._run._cache_size() == 1 and feed._place._cache_size() == 1
     with pytest.raises(ValueError, match="50 images do not fill a batch of 51"):
         Resident(CNN, images, key(), batch=51, mesh=devices.mesh(1, axis=IMAGES))
 
@@ -291,11 +291,11 @@ def test_parts_of_any_size_share_one_program(images, alone):
     state, losses = run(feed, fresh(CNN), 0, 7)
     np.testing.assert_allclose(losses, alone[1], rtol=1e-4)
     same(state, alone[0], rtol=1e-3, atol=1e-4)
-    step = feed._one._cache_size()
+    step = feed._run._cache_size()
     few = Selected(CNN, laid_pool, np.array([3, 4] * 20), key(), **options)
     _, losses = run(few, fresh(CNN), 0, 4)
     assert losses.shape == (4,) and np.isfinite(losses).all()
-    assert few._one is feed._one and feed._one._cache_size() == step
+    assert few._run is feed._run and feed._run._cache_size() == step
     with pytest.raises(ValueError, match="61 numbers, but at most 60"):
         Selected(CNN, laid_pool, np.zeros(61, int), key(), **options)
 

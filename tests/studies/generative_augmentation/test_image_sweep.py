@@ -1,7 +1,6 @@
 """The images experiment: a whole tiny run, its parts, its sums, its verdicts, refusals."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +34,7 @@ from jaxbias.studies.generative_augmentation.images.trainings import (
     plan,
 )
 from jaxbias.training import feeds
+from jaxbias.training.sets import Prepared
 from jaxbias.training.steps import Seen, unchanged
 
 TINY = replace(
@@ -105,10 +105,10 @@ def test_seeds_are_paired(whole):
 
 
 def test_one_program_serves_all_amounts(tmp_path):
-    feeds._programs.cache_clear()
+    feeds._program.cache_clear()
     config = replace(TINY, augmentations=("none",), n_seeds=1, epochs=2)
     finished(experiment, config, tmp_path / "run")
-    assert feeds._programs.cache_info().misses == 1
+    assert feeds._program.cache_info().misses == 1
 
 
 # Which images
@@ -409,7 +409,8 @@ def test_all_of_a_small_set_is_held_out_is_one_line(monkeypatch):
     monkeypatch.setattr(pools, "_splits", lambda config: (few, few))
     with pytest.raises(SourceError, match="--validation: 20 of 10 images"):
         Real.read(replace(TINY, data="npz:x"))
-    grey = SimpleNamespace(images=SimpleNamespace(images=np.zeros((10, 8, 8, 1))))
+    pixels = np.zeros((10, 8, 8, 1), np.uint8)
+    grey = Prepared.of(ImageSet(pixels, np.arange(10), few.classes))
     monkeypatch.setattr(pools.sets, "prepare", lambda *given: grey)
     with pytest.raises(SourceError, match="--data: 1 channels"):
         Real.read(replace(TINY, data="npz:x"))

@@ -16,6 +16,9 @@ paper has the published sizes and lengths (EDM: two days on eight V100s; StyleGA
 million images) and wants a GPU.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from jaxbias.files import UsageError
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.generator.config import (
@@ -94,30 +97,35 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 def training_and_held_out(config: Config, most: int | None) -> tuple:
     """At most so many training images, and others, at one size and in memory."""
     from jaxbias.data import sources
-    from jaxbias.data.archives import SourceError
     from jaxbias.training import sets
-    from jaxbias.training.recipes import Running
 
     first, second = sources.open_splits(config.data, None, share=0.1)
     first = sets.limited(first, most)
     second = sets.limited(second, max(config.measured, len(second.classes)))
-    running = Running(size=SIZE, resident="yes")
-    found = [sets.prepare(one, running, "") for one in (first, second)]
-    if found[0].channels != 3:
-        raise SourceError(f"--data: {found[0].channels} channels; three are needed")
-    return tuple(found)
+    return sets.colour(first, SIZE), sets.colour(second, SIZE)
 
 
 def show(directory: RunDirectory, reporter: Reporter) -> None:
     """Print how samples, training images and noise stand beside images not trained on."""
-    columns = directory.read_table()
+    show_quality(directory.read_table(), ("images", "feature"), reporter)
+
+
+def show_quality(
+    columns: Mapping[str, Any], labels: tuple[str, ...], reporter: Reporter
+) -> None:
+    """Print the measures of `samples.quality`, a row for each of a table's.
+
+    Args:
+        columns: The table.
+        labels: Columns that tell its rows apart.
+        reporter: Prints.
+    """
     names = ("kid", "frechet", "precision", "recall", "density", "coverage", "vendi")
     rows = [
         [
-            str(columns["images"][place]),
-            str(columns["feature"][place]),
+            *(str(columns[name][place]) for name in labels),
             *(f"{columns[name][place]:.3g}" for name in names),
         ]
-        for place in range(len(columns["images"]))
+        for place in range(len(columns["kid"]))
     ]
-    reporter.table(["images", "feature", *names], rows)
+    reporter.table([*labels, *names], rows)

@@ -1,5 +1,6 @@
 """Figures of the generator experiment."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,10 +44,26 @@ def sheet(
     images: dict[str, np.ndarray], classes: tuple[str, ...], title: str
 ) -> Figure:
     """Some images of each class, a class a row."""
-    rows = classes[:20]
+    rows = {}
+    for number, name in enumerate(classes[:20]):
+        own = np.flatnonzero(images["label"] == number)[:ACROSS]
+        rows[name] = [images["image"][place] for place in own]
+    return rows_of_images(rows, ACROSS, title)
+
+
+def rows_of_images(
+    rows: Mapping[str, Sequence[np.ndarray | None]], across: int, title: str
+) -> Figure:
+    """A sheet of images, with a name beside each row.
+
+    Args:
+        rows: Images by the name of their row; None leaves a place free.
+        across: Places of a row.
+        title: Above all.
+    """
     fig, axes = plt.subplots(
-        *(len(rows), ACROSS),
-        figsize=(0.6 * ACROSS + 1.2, 0.6 * len(rows) + 0.4),
+        *(len(rows), across),
+        figsize=(0.6 * across + 1.2, 0.6 * len(rows) + 0.4),
         squeeze=False,
         layout="constrained",
     )
@@ -54,13 +71,11 @@ def sheet(
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
-    for number, name in enumerate(rows):
-        own = np.flatnonzero(images["label"] == number)[:ACROSS]
-        for axis, place in zip(axes[number], own, strict=False):
-            axis.imshow(images["image"][place], interpolation="nearest")
-        axes[number, 0].set_ylabel(
-            name, rotation=0, ha="right", va="center", fontsize=8
-        )
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(row, images, strict=False):
+            if image is not None:
+                axis.imshow(image, interpolation="nearest")
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     fig.suptitle(title, fontsize=9)
     return fig
 

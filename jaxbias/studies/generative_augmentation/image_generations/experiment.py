@@ -69,15 +69,9 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
 
 def show(directory: RunDirectory, reporter: Reporter) -> None:
     """Print how each generation's images stand beside real ones."""
-    columns = directory.read_table()
-    names = ("kid", "frechet", "precision", "recall", "density", "coverage", "vendi")
-    rows = [
-        [
-            str(columns["scheme"][place]),
-            str(columns["generation"][place]),
-            str(columns["feature"][place]),
-            *(f"{columns[name][place]:.3g}" for name in names),
-        ]
-        for place in range(len(columns["scheme"]))
-    ]
-    reporter.table(["scheme", "generation", "feature", *names], rows)
+    from jaxbias.studies.generative_augmentation.generator.experiment import (
+        show_quality,
+    )
+
+    labels = ("scheme", "generation", "feature")
+    show_quality(directory.read_table(), labels, reporter)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from jaxbias.plotting import save_figures
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.generations.figures import COLOURS
+from jaxbias.studies.generative_augmentation.generator.figures import rows_of_images
 from jaxbias.studies.generative_augmentation.image_generations.chains import (
     FIRST,
     Drawn,
@@ -72,22 +73,11 @@ def curves(table: Columns, config: Config) -> Figure:
 
 def sheet(drawn: list[Drawn], scheme: str) -> Figure:
     """Images of each class, a generation a row."""
-    figure, panels = plt.subplots(
-        *(len(drawn), SHOWN),
-        figsize=(0.62 * SHOWN + 0.6, 0.62 * len(drawn) + 0.4),
-        squeeze=False,
-        layout="constrained",
-    )
-    for row, one in zip(panels, drawn, strict=True):
-        for label, axes in enumerate(row):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
-            own = np.flatnonzero(one.images.labels == label)
-            if len(own):
-                axes.imshow(one.images.pixels[own[0]], interpolation="nearest")
-        row[0].set_ylabel(
-            str(one.generation), rotation=0, ha="right", va="center", fontsize=8
-        )
-    figure.suptitle(f"{scheme}: an image of each class, by generation", fontsize=9)
-    return figure
+    rows = {}
+    for one in drawn:
+        places = [np.flatnonzero(one.images.labels == label) for label in range(SHOWN)]
+        rows[str(one.generation)] = [
+            one.images.pixels[own[0]] if len(own) else None for own in places
+        ]
+    title = f"{scheme}: an image of each class, by generation"
+    return rows_of_images(rows, SHOWN, title)

@@ -16,7 +16,6 @@ from jaxbias.studies.generative_augmentation.images.config import (
     generators_of,
 )
 from jaxbias.training import sets
-from jaxbias.training.recipes import Running
 from jaxbias.training.sets import Part, Pool, Prepared
 
 WRONG = 1 / 3
@@ -81,13 +80,8 @@ def _splits(config: Config) -> tuple[sources.Source, sources.Source]:
 
 
 def _in_memory(source: sources.Source, config: Config) -> ImageSet:
-    running = Running(size=config.size, resident="yes")
-    images = sets.prepare(source, running, "").images
+    images = sets.colour(source, config.size).images
     assert images is not None
-    if images.images.shape[-1] != 3:
-        raise SourceError(
-            f"--data: {images.images.shape[-1]} channels; three are needed"
-        )
     return images
 
 
