@@ -287,6 +287,7 @@ def _execute(
                 module.show(directory, reporter)
         else:
             reporter.say(f"{study} {experiment}, {options.preset}, in {directory.path}")
+            directory.update_manifest(preset=options.preset)
             _compute(module, config, directory, reporter)
         if writer:
             if verdicts := directory.read_verdicts():
