@@ -356,15 +356,44 @@ def _run_study(study: str, argv: Sequence[str], program: str) -> None:
 def _report(argv: Sequence[str]) -> None:
     parser = _Parser(
         prog="jaxbias report",
-        description="Gather finished runs in one HTML page and one table.",
+        description="Gather runs in one HTML page, a CSV and a Markdown table: those of "
+        "one experiment side by side, what is damaged or unfinished by name.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, help="run directories")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        help="run directories, folders of such at any depth, or records",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--records",
+        type=Path,
+        metavar="DIR",
+        help="keep a small JSON file of each finished run there; reports are made of these "
+        "as of runs, without figures",
+    )
+    parser.add_argument(
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help="put the Markdown table between FILE's lines <!-- results --> and "
+        "<!-- /results -->",
+    )
     arguments = parser.parse_args(argv)
     from jaxbias import report
 
-    page = report.write(arguments.runs, arguments.out)
-    print(f"wrote {page}")
+    found = report.write(
+        arguments.runs,
+        arguments.out,
+        kept=arguments.records,
+        readme=arguments.readme,
+    )
+    finished = sum(run.finished for run in found)
+    for run in found:
+        if not run.finished:
+            print(f"{run.path}: {run.state}: {run.problem}")
+    print(f"{finished} of {len(found)} runs in {arguments.out / 'index.html'}")
 
 
 def _unraisable(found: Any) -> None:

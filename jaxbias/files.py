@@ -229,6 +229,23 @@ def _flock(descriptor: int, folder: Path) -> None:
         logger.warning("%s: this file system has no locks; run one at a time", folder)
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a live process holds a folder's lock; nothing is written."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # A file system without locks does not tell.
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))

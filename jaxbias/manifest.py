@@ -102,7 +102,7 @@ def _differences(
 ) -> list[str]:
     """Say in which of the fields two values differ, nested ones with dots."""
     there, here = (
-        _leaves({field: side[field] for field in sorted(fields) if field in side})
+        leaves_of({field: side[field] for field in sorted(fields) if field in side})
         for side in (there, here)
     )
     return [
@@ -112,11 +112,12 @@ def _differences(
     ]
 
 
-def _leaves(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def leaves_of(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by name, those of nested dictionaries by names with dots."""
     leaves = {}
     for key, item in value.items():
         nested = isinstance(item, dict) and item
-        leaves |= _leaves(item, f"{prefix}{key}.") if nested else {prefix + key: item}
+        leaves |= leaves_of(item, f"{prefix}{key}.") if nested else {prefix + key: item}
     return leaves
 
 
