@@ -44,6 +44,12 @@ and, if its result is more than verdicts, show."""
 
 PRESETS = ("smoke", "quick", "paper")
 
+
+def described(study: str) -> ModuleType:
+    """What a study says of itself, by its name in `STUDIES`."""
+    return importlib.import_module(STUDIES[study])
+
+
 MOST_CPU_DEVICES = 1024
 """More would be a slip of the hand; JAX starts threads for each."""
 
@@ -303,8 +309,8 @@ def _compute(
 
     compiled = devices.CompileClock()
     began = time.monotonic()
-    described = environment() | {"device": devices.describe()}
-    directory.update_manifest(environment=described, seed=config.seed)
+    where = environment() | {"device": devices.describe()}
+    directory.update_manifest(environment=where, seed=config.seed)
     module.run(config, directory, reporter)
     seconds = time.monotonic() - began
     directory.finish(
@@ -318,7 +324,7 @@ def _compute(
 
 
 def _overview(study: str, program: str) -> str:
-    module = importlib.import_module(STUDIES[study])
+    module = described(study)
     width = max(map(len, module.EXPERIMENTS))
     lines = [
         f"usage: {program} [EXPERIMENT] [--preset smoke|quick|paper] [--out DIR] "
@@ -336,21 +342,21 @@ def _overview(study: str, program: str) -> str:
 
 
 def _run_study(study: str, argv: Sequence[str], program: str) -> None:
-    described = importlib.import_module(STUDIES[study])
+    module = described(study)
     if argv and argv[0] in ("-h", "--help"):
         print(_overview(study, program))
         return
-    experiment = described.DEFAULT
+    experiment = module.DEFAULT
     if argv and not argv[0].startswith("-"):
         experiment, argv = argv[0], argv[1:]
-    if experiment not in described.EXPERIMENTS:
-        names = ", ".join(described.EXPERIMENTS)
+    if experiment not in module.EXPERIMENTS:
+        names = ", ".join(module.EXPERIMENTS)
         raise UsageError(f"unknown experiment {experiment!r}: one of {names}")
-    module = importlib.import_module(described.EXPERIMENTS[experiment][0])
-    options, config = parse(module, argv, f"{program} {experiment}")
+    chosen = importlib.import_module(module.EXPERIMENTS[experiment][0])
+    options, config = parse(chosen, argv, f"{program} {experiment}")
     _check_options(options)
-    module.check_values(config)
-    _execute(study, experiment, module, options, config)
+    chosen.check_values(config)
+    _execute(study, experiment, chosen, options, config)
 
 
 def _report(argv: Sequence[str]) -> None:

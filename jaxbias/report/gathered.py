@@ -88,11 +88,13 @@ class Found:
         """The same in words."""
         if self.seconds is None:
             return "? s"
-        if self.seconds < 120:
-            return f"{self.seconds:.3g} s"
-        if self.seconds < 7_200:
-            return f"{self.seconds / 60:.3g} min"
-        return f"{self.seconds / 3_600:.3g} h"
+        for limit, unit, length in ((120, "s", 1), (7_200, "min", 60)):
+            if self.seconds < limit:
+                break
+        else:
+            unit, length = "h", 3_600
+        number = self.seconds / length
+        return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
     @property
     def begun(self) -> str:

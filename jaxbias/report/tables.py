@@ -1,15 +1,13 @@
 """The ledgers of many runs as one table: CSV for programs, Markdown for a README."""
 
 import csv as files
-import importlib
 import io
 import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from types import ModuleType
 
-from jaxbias.cli import STUDIES
+from jaxbias.cli import STUDIES, described
 from jaxbias.files import UsageError
 from jaxbias.report.gathered import Found
 
@@ -63,10 +61,10 @@ def in_order(runs: Iterable[Found]) -> list[Found]:
     """By study and experiment, or by study and what headlines name first."""
 
     def place(run: Found) -> tuple[int, int, int]:
-        studies, names = list(STUDIES), list(_headlines(run.path))
+        studies, names = list(STUDIES), list(headlines(run.path))
         experiments = []
         if run.study in studies:
-            experiments = list(_study(run.study).EXPERIMENTS)
+            experiments = list(described(run.study).EXPERIMENTS)
         return (
             _index(studies, run.study),
             _index(names, run.name),
@@ -80,11 +78,8 @@ def _index(names: Sequence[str], name: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def _study(name: str) -> ModuleType:
-    return importlib.import_module(STUDIES[name])
-
-
-def _headlines(path: Path) -> dict[str, list[str]]:
+def headlines(path: Path) -> dict[str, list[str]]:
+    """The claims that are shown of each record beside a file; empty if nothing says."""
     try:
         text = (path.parent / HEADLINES).read_text(encoding="utf-8")
     except OSError:
@@ -96,11 +91,11 @@ def _headlines(path: Path) -> dict[str, list[str]]:
 
 
 def _shown(run: Found) -> list[dict[str, str]]:
-    headlines = _headlines(run.path)
-    if not headlines:
+    chosen = headlines(run.path)
+    if not chosen:
         return run.verdicts
     rows = {verdict["id"]: verdict for verdict in run.verdicts}
-    wanted = headlines.get(run.name, [])
+    wanted = chosen.get(run.name, [])
     if unknown := [name for name in wanted if name not in rows]:
         raise UsageError(f"{HEADLINES}: {run.name} has no claim {', '.join(unknown)}")
     return [rows[name] for name in wanted]
@@ -108,7 +103,7 @@ def _shown(run: Found) -> list[dict[str, str]]:
 
 def title_of(study: str) -> str:
     """What a study calls itself; its name where it is none of ours."""
-    return _study(study).TITLE if study in STUDIES else study
+    return described(study).TITLE if study in STUDIES else study
 
 
 def _where(run: Found) -> str:

@@ -35,7 +35,7 @@ def test_the_page_holds_every_verdict(written):
         "Fig. 4 & Table 1",
         "expected: below 0.25 (read)",
         "0.20 <u>under</u> 0.25, é",
-        "smoke, 3 <card>s, 2 processes, 12.5 s",
+        "smoke, 3 <card>s, 2 processes, 12 s",
         "a <i>& b",
         "nested.deep",
         "2 finished runs of 2 experiments",
