@@ -1,7 +1,8 @@
 """Weights that PyTorch has trained, as parameters of our models.
 
 State dicts of torchvision, timm and the ConvNeXt authors are understood for AlexNet, VGG,
-ResNet, ViT and ConvNeXt. Files are read without executing anything that is in them.
+ResNet, ViT and ConvNeXt, and those of pytorch-fid for Inception. Files are read without
+executing anything that is in them.
 """
 
 import io
@@ -277,12 +278,18 @@ def _plain(state: State) -> list[Rule]:
     ]
 
 
+_INCEPTION: list[Rule] = [
+    (r"fc", "head"),
+    (r"(.+)", lambda m: m[1].replace(".", "/")),
+]
+
 FAMILIES: dict[str, Callable[[State], list[Rule]]] = {
     "resnet": lambda state: _RESNET,
     "vit": lambda state: _VIT,
     "convnext": lambda state: _CONVNEXT,
     "alexnet": _plain,
     "vgg": _plain,
+    "inception": lambda state: _INCEPTION,
 }
 """How names translate, by the beginning of a model's name in the catalogue."""
 

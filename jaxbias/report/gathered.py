@@ -88,11 +88,9 @@ class Found:
         """The same in words."""
         if self.seconds is None:
             return "? s"
-        for limit, unit, length in ((120, "s", 1), (7_200, "min", 60)):
-            if self.seconds < limit:
-                break
-        else:
-            unit, length = "h", 3_600
+        unit, length = "h", 3_600
+        if self.seconds < 7_200:
+            unit, length = ("s", 1) if self.seconds < 120 else ("min", 60)
         number = self.seconds / length
         return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 

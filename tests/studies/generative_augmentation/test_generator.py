@@ -1,6 +1,7 @@
 """The generator experiment: whole tiny runs, what is drawn, measures, refusals."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import whole_runs
 
 from jaxbias.data import generated
 from jaxbias.files import UsageError
+from jaxbias.numerics import diversity
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.generator import (
     experiment,
@@ -187,6 +189,39 @@ def test_verdicts_tell_noise_and_copies():
     assert judged(made)["not-noise"] == judged(made)["not-copied"] == "reproduced"
     assert judged(noise)["not-noise"] == "not reproduced"
     assert judged(real)["not-copied"] == "not reproduced"
+
+
+def test_distances_are_taken_on_inception_too_if_its_weights_are_given(monkeypatch):
+    rng = np.random.default_rng(0)
+    made, rest, real = (
+        rng.integers(0, 256, (40, 8, 8, 3)).astype(np.uint8) for _ in "abc"
+    )
+    loaded = []
+    monkeypatch.setattr(samples.inception, "load", loaded.append)
+    monkeypatch.setattr(
+        samples.inception,
+        "features",
+        lambda _, images: 10.0 * images.mean((1, 2)).astype(np.float32),
+    )
+    plain = samples.quality(made, rest, real, most=40, seed=0)
+    found = samples.quality(made, rest, real, most=40, seed=0, weights="file.pth")
+    assert loaded == [Path("file.pth")]
+    assert set(found["feature"]) - set(plain["feature"]) == {"inception"}
+    (row,) = np.flatnonzero(
+        (found["feature"] == "inception") & (found["images"] == "samples")
+    )
+    # As they are: no feature is brought to one scale with the others.
+    wanted = diversity.frechet_distance(
+        *(10.0 * one.mean((1, 2)).astype(np.float32) for one in (rest, made))
+    )
+    np.testing.assert_allclose(found["frechet"][row], wanted, rtol=1e-6)
+
+
+def test_what_are_not_its_weights_is_refused_in_one_line(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"not at all")
+    with pytest.raises(UsageError, match="--inception: .*weights.pth") as raised:
+        experiment.check(replace(Config(), inception=str(tmp_path / "weights.pth")))
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,9 @@ class Config:
     """Images that are drawn in the end, as many of each class, and written."""
     measured: int = 2_000
     """Of these, and of images that were not trained on, for distances."""
+    inception: str = ""
+    """PyTorch weights of the Inception network of FID, which distances are then taken on
+    too: pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or safetensors."""
     seed: int = 0
     """Seed of all random numbers, 0 to 2^32 - 1."""
 

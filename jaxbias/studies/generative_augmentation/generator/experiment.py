@@ -35,7 +35,10 @@ __all__ = ["PRESETS", "PRESETS_BY", "Config", "check", "check_values", "run", "s
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
+    from jaxbias.studies.generative_augmentation.generator import samples
+
     check_values(config)
+    samples.check_weights(config.inception)
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
@@ -78,7 +81,10 @@ def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:
     real, known = (np.asarray(one.images.images) for one in (held_out, training))
     with reporter.status("measuring the samples"):
         quality = samples.quality(
-            found["image"], real, known, most=config.measured, seed=config.seed
+            *(found["image"], real, known),
+            most=config.measured,
+            seed=config.seed,
+            weights=config.inception,
         )
         nearest = samples.nearest(found["image"], real, known, config)
     directory.write_table(quality)

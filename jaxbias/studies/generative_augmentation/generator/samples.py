@@ -3,13 +3,16 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxbias import rng, tables
-from jaxbias.files import write_atomic
+from jaxbias.files import UsageError, write_atomic
+from jaxbias.models import inception
+from jaxbias.models.torch_weights import WeightsError
 from jaxbias.numerics import diversity, image_features
 from jaxbias.numerics.statistics import evenly
 from jaxbias.runs import RunDirectory
@@ -105,10 +108,13 @@ def quality(
     *,
     most: int,
     seed: int,
+    weights: str = "",
 ) -> Columns:
     """How samples, training images and noise stand beside images that were not trained on.
 
-    Of each set at most `most` are taken, evenly; `seed` is that of noise and features.
+    Of each set at most `most` are taken, evenly; `seed` is that of noise and features, and
+    `weights` a file of Inception's, whose features are then taken too, as they are: on
+    these, `frechet` and `kid` are FID and KID (of `images_each` images, to held-out ones).
 
     A row for each of the three and each feature. Columns: `images` ("samples",
     "training", "noise"), `feature`, `images_each`; `kid` and `frechet` distance,
@@ -123,10 +129,16 @@ def quality(
     }
     sets["noise"] = random.integers(0, 256, sets["samples"].shape).astype(np.uint8)
     key = rng.stream(jax.random.key(seed), "features")
-    every = image_features.features(key, np.concatenate([*sets.values()]), FEATURES)
+    images = np.concatenate([*sets.values()])
+    every = {
+        name: image_features.z_scores(values)[0]
+        for name, values in image_features.features(key, images, FEATURES).items()
+    }
+    if weights:
+        every["inception"] = inception.features(inception.load(Path(weights)), images)
     rows = []
     for feature, values in every.items():
-        parts = np.split(image_features.z_scores(values)[0], len(sets))
+        parts = np.split(values, len(sets))
         real = parts[0]
         for name, own in zip(list(sets)[1:], parts[1:], strict=True):
             shares = diversity.feature_shares(jnp.asarray(own))
@@ -140,6 +152,15 @@ def quality(
                 }
             )
     return tables.columns_of(rows)
+
+
+def check_weights(path: str) -> None:
+    """Raise `UsageError`, in one line, if a file does not hold Inception's weights."""
+    try:
+        if path:
+            inception.load(Path(path))
+    except WeightsError as error:
+        raise UsageError(f"--inception: {error}") from error
 
 
 def nearest(

@@ -196,6 +196,7 @@ def table(
             *(one.images.pixels, held_out, real.pixels),
             most=config.measured,
             seed=config.seed,
+            weights=config.inception,
         )
         for row in tables.rows_of(found):
             kind = row.pop("images")

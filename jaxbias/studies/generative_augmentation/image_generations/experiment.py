@@ -24,7 +24,10 @@ __all__ = ["PRESETS", "PRESETS_BY", "Config", "check", "check_values", "run", "s
 
 def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
+    from jaxbias.studies.generative_augmentation.generator import samples
+
     check_values(config)
+    samples.check_weights(config.inception)
 
 
 def run(config: Config, directory: RunDirectory, reporter: Reporter) -> None:

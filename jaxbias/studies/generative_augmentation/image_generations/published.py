@@ -86,7 +86,7 @@ ENTRIES: tuple[Entry, ...] = (
         claim="generators that see generated images alone get worse, or less diverse, with "
         "every generation",
         expected="a larger kernel distance and a smaller recall at the last generation "
-        "than at the first, on both features",
+        "than at the first, on every feature",
         tolerance="none; one chain",
         certainty="read",
         judge=_collapses,
@@ -96,7 +96,7 @@ ENTRIES: tuple[Entry, ...] = (
         source="Alemohammad et al. (ICLR 2024), abstract; Gerstgrasser et al. (2024)",
         claim="real images among the generated ones keep generators from collapse",
         expected="a smaller kernel distance at the last generation than where they are "
-        "replaced, for both other schemes, on both features",
+        "replaced, for both other schemes, on every feature",
         tolerance="none; one chain of each",
         certainty="remembered",
         judge=_real_ones_help,

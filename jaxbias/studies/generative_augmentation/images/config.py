@@ -79,6 +79,9 @@ class Config:
     """Training images of each kind that are scored in the end, at most."""
     measured: int = 1_000
     """Generated images, and real ones that were not trained on, for distances."""
+    inception: str = ""
+    """PyTorch weights of the Inception network of FID, which distances are then taken on
+    too: pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or safetensors."""
     n_seeds: int = 3
     """Trainings of each kind, with this seed and those that follow it; the weights begin
     alike whatever is added."""

@@ -37,8 +37,10 @@ def check(config: Config) -> None:
     """Raise `UsageError`, in one line, if a run could not succeed."""
     from jaxbias.data import generated
     from jaxbias.models import catalogue
+    from jaxbias.studies.generative_augmentation.generator import samples
 
     check_values(config)
+    samples.check_weights(config.inception)
     catalogue.check(recipe_of(config, "none").model)
     for name, files in generators_of(config).items():
         for file in files:

@@ -48,6 +48,7 @@ def measured(sweep: Sweep, real: Real, config: Config) -> tuple[Columns, Shown]:
             *(used, real.test.images, real.training.images),
             most=config.measured,
             seed=config.seed,
+            weights=config.inception,
         )
         counts = np.bincount(made.labels[: len(used)], minlength=len(real.classes))
         count = len(found["images"])
