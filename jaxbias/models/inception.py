@@ -63,7 +63,7 @@ class Unit(nn.Module):
 
 def _average(x: Images) -> Features:
     """Mean over 3 x 3 places, of those that are inside the image."""
-    pad = ((1, 1), (1, 1))
+    pad: Any = ((1, 1), (1, 1))
     return nn.avg_pool(x, (3, 3), padding=pad, count_include_pad=False)
 
 
