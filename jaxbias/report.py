@@ -1,4 +1,7 @@
-"""Runs as one HTML page and one table."""
+"""Runs as one HTML page and one table.
+
+The page has each run's settings, verdicts and figures, and needs no other file.
+"""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""What is to be learnt, and what came of it."""
+"""Lessons: images by a cue, from few or many, and how well new ones are then answered."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
