@@ -10,7 +10,7 @@ take turns; a ratio is printed only where both wrote the same: in nine rows of t
 as two tokens within rounding may change places. A second part writes as the study does, new
 weights for each sequence: a new model a sequence there, all conditions of a draw together
 here. FLOPs are those of the matrix products of blocks and output; the share is that of one
-large product. Rows are appended to benchmarks/results/. `pip install torch transformers`
+large product. Rows are appended to benchmarks/results/. `pip install '.[benchmark]'`
 for the other side. Takes about 10 minutes on two cores; nothing is asserted about time.
 """
 

@@ -74,35 +74,6 @@ def fractal(
     return np.asarray(image)
 
 
-def fractal_fast(
-    rng: np.random.Generator, size: int, maps: np.ndarray, share: np.ndarray
-) -> np.ndarray:
-    """The same with no more than the loops that are needed: patches written by NumPy, of
-    numbers that are drawn and placed all at once."""
-    count = round(POINTS * size**2)
-    chosen = np.searchsorted(
-        np.cumsum(share)[:-1], np.random.RandomState(100).random_sample(count)
-    )
-    x = y = 0.0
-    xs, ys = [], []
-    for a, b, c, d, e, f in maps[chosen].tolist():
-        xs.append(x)
-        ys.append(y)
-        x, y = a * x + b * y + e, c * x + d * y + f
-    inside, edge = size * (1 - 2 * PADDING), size * PADDING
-    columns, rows = (
-        (inside * (v - v.min()) / (v.max() - v.min()) + edge).astype(int).tolist()
-        for v in (np.asarray(xs), np.asarray(ys))
-    )
-    masks = rng.integers(1, 512, count)
-    bits = (masks[:, None] >> np.arange(8, -1, -1)) & 1
-    patches = (GREY * bits).astype(np.uint8).reshape(-1, 3, 3)
-    image = np.zeros((size + 4, size + 4), np.uint8)
-    for column, row, patch in zip(columns, rows, patches, strict=True):
-        image[row + 1 : row + 4, column + 1 : column + 4] = patch
-    return image[:size, :size, None].repeat(3, axis=2)
-
-
 def visual_atom(rng: np.random.Generator, size: int) -> np.ndarray:
     """VisualAtom's way: every vertex in a Python loop, every line drawn by Pillow."""
     count, contours = int(rng.integers(200, 1001)), int(rng.integers(1, 201))

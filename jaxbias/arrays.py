@@ -1,4 +1,8 @@
-"""Names for the arrays and functions that everything else passes around."""
+"""Names for the arrays and functions that everything else passes around.
+
+A shape is written in words, as in `Float[Array, "network height width"]`; tests check
+every annotation at every call.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias

@@ -1,4 +1,7 @@
-"""Which devices and processes a run has, and how it is spread over them."""
+"""Which devices and processes a run has, and how it is spread over them.
+
+Several processes form one mesh of devices; process 0 alone writes tables and figures.
+"""
 
 import os
 import threading

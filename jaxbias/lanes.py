@@ -1,4 +1,8 @@
-"""How one device goes over its share of the networks: one by one, or all at once."""
+"""How one device goes over its share of the networks: one by one, or all at once.
+
+On a CPU one network at a time keeps its activations in the cache; on a GPU all of them
+together fill the device.
+"""
 
 from collections.abc import Callable
 from typing import Literal

@@ -1,4 +1,9 @@
-"""The ledger: published outcomes as data, and what a run makes of them."""
+"""The ledger: published outcomes as data, and what a run makes of them.
+
+An entry is a claim with its source, what is expected, how much may differ, how surely
+it is known, and the rule that judges it. A rule is fixed before the run; where a run
+does not hold what the rule needs, the verdict is `not judged`, with the reason.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass

@@ -1,4 +1,8 @@
-"""Arrays as bytes: sealed npz files for chunks, Parquet and CSV for tables."""
+"""Arrays as bytes: sealed npz files for chunks, Parquet and CSV for tables.
+
+A seal says whose a chunk is and that no bit of it has changed: a chunk of another run,
+or a damaged one, is computed anew.
+"""
 
 import csv
 import hashlib

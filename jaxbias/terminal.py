@@ -1,4 +1,8 @@
-"""What a run says while it works, on a terminal or in a log."""
+"""What a run says while it works, on a terminal or in a log.
+
+A progress bar with the time that is left where there is a terminal, a line now and then
+where there is none, and the table of verdicts at the end.
+"""
 
 import contextlib
 import sys

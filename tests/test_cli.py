@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -376,6 +377,21 @@ def test_every_experiment_is_described_without_jax(without_jax, study, name):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "--seed" in done.stdout and "--coordinator" in done.stdout
+
+
+TIME = r"(\d s\b|seconds?\b|minutes?\b|hours?\b|days?\b|wants (a GPU|GPUs|one)\b)"
+
+
+@pytest.mark.parametrize(("study", "name"), EXPERIMENTS)
+def test_help_says_how_long_each_preset_takes_and_what_is_published(study, name):
+    described = importlib.import_module(cli.STUDIES[study])
+    module = importlib.import_module(described.EXPERIMENTS[name][0])
+    text = " ".join(module.__doc__.split())
+    for preset in cli.PRESETS:
+        # From the preset's name to a time, with no other preset or sentence between.
+        others = rf"\b({'|'.join(cli.PRESETS)})\b|\.\s[A-Z]"
+        assert re.search(rf"(?<!the )\b{preset}\b((?!{others}).)*?{TIME}", text), preset
+    assert "ublished" in text
 
 
 def test_help_needs_no_jax(without_jax):

@@ -1,8 +1,10 @@
-"""Imports point down: the plan of the house, checked from the source text."""
+"""Imports point down, are declared and take no time: checked from the source text."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jaxbias
@@ -90,6 +92,12 @@ def test_no_room_without_a_name_of_its_own():
     assert not [path for path, _ in _sources() if path.stem in vague]
 
 
+def test_every_module_says_what_it_is_for():
+    for path, _ in _sources():
+        line = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
+        assert len(line.split()) > 3, f"{path}: {line!r}"
+
+
 def test_importing_loads_neither_tensorflow_nor_matplotlib_and_touches_no_device():
     code = (
         "import sys, jaxbias, jaxbias.sweeps, jaxbias.probes.complexity, jaxbias.runs\n"
@@ -108,3 +116,41 @@ def test_the_command_line_reads_its_options_without_jax():
         "assert 'jax' not in sys.modules and 'flax' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+IMPORTED_AS = {
+    **{"absl-py": "absl", "orbax-checkpoint": "orbax", "pillow": "PIL"},
+    "tensorflow-datasets": "tensorflow_datasets",
+}
+"""Packages that are not imported by the name that they are installed by."""
+
+FOR_OTHERS = {"importlib_resources"}
+"""Dependencies that another dependency imports without asking for them."""
+
+
+def test_what_is_imported_is_declared_and_the_reverse():
+    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    names = [re.split("[>=<\\[]", line)[0] for line in declared["dependencies"]]
+    modules = {IMPORTED_AS.get(name, name) for name in names} - FOR_OTHERS
+    found = {m.split(".")[0] for path, _ in _sources() for m in _imports(path)}
+    assert found - set(sys.stdlib_module_names) - {"jaxbias"} == modules
+
+
+def test_measuring_imports_in_a_third_of_a_second_beyond_jax():
+    # The processor's time, and the least of three: the machine may do other things too.
+    code = (
+        "import time, jax, jax.numpy\n"
+        "began = time.process_time()\n"
+        "import jaxbias\n"
+        "from jaxbias.numerics.grids import grid\n"
+        "from jaxbias.probes.complexity import measure\n"
+        "print(time.process_time() - began)\n"
+    )
+    command = [sys.executable, "-c", code]
+    seconds = [
+        float(
+            subprocess.run(command, check=True, timeout=60, capture_output=True).stdout
+        )
+        for _ in range(3)
+    ]
+    assert min(seconds) < 0.3

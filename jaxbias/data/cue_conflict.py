@@ -21,9 +21,6 @@ from jaxbias.files import UsageError
 SIDE = 224
 """Pixels along a side of the official images."""
 
-NO_TEXTURE = -1
-"""Number of the texture's category where an image has one cue."""
-
 _NAME = re.compile(r"([a-z]+)([0-9]+)(?:-([a-z]+)([0-9]+))?")
 
 
@@ -152,7 +149,7 @@ class Stimuli:
 
     @property
     def textures(self) -> np.ndarray:
-        """Category of each texture, int32; `NO_TEXTURE` where there is one cue."""
+        """Category of each texture, int32; -1 where there is one cue."""
         return numbered(one.texture for one in self.cues)
 
     def images(self, size: int = SIDE) -> np.ndarray:

@@ -17,9 +17,6 @@ from PIL import Image
 
 from jaxbias.data.sources import Source, Subset
 
-MOST_QUALITY = 95
-"""Above it, JPEG's tables are all ones or nearly so, and hide nothing."""
-
 
 @dataclass(frozen=True)
 class Alike:

@@ -1,4 +1,4 @@
-"""Smoothing of images, as views have it: over everything, or not across edges."""
+"""Smoothing of an image's views: all over (Gaussian), or not across edges (bilateral)."""
 
 from typing import Literal
 

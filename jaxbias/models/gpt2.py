@@ -235,9 +235,7 @@ def _template(model: GPT2) -> Params:
     return jax.eval_shape(model.init, jax.random.key(0), example)["params"]
 
 
-def draw(
-    key: RandomKey, model: GPT2, *, kernel_std: float = STD, embedding_std: float = STD
-) -> Params:
+def draw(key: RandomKey, model: GPT2, *, kernel_std: float = STD) -> Params:
     """Draw a network from the published initialisation, all weights at once.
 
     N(0, 0.02^2); biases 0, scales of layer norms 1; what is added to the residual stream
@@ -248,7 +246,6 @@ def draw(
         model: Whose weights to draw.
         kernel_std: Of the blocks' weights. Their outputs grow with the root of the width:
             0.02 sqrt(768 / width) keeps them as they are in the published network.
-        embedding_std: Of token and position embeddings.
 
     Returns:
         Parameters as `model.init` has them, float32.
@@ -266,7 +263,7 @@ def draw(
         if not size:
             drawn.append(jnp.full(leaf.shape, float(name.endswith("scale"))))
             continue
-        std = kernel_std if name.endswith("kernel") else embedding_std
+        std = kernel_std if name.endswith("kernel") else STD
         if name in ("attention_out_kernel", "mlp_out_kernel"):
             std /= math.sqrt(2 * model.layers)
         drawn.append(flat[start : start + size].reshape(leaf.shape) * std)

@@ -1,1 +1,1 @@
-"""Pure functions of arrays: no networks, no files, no state."""
+"""Measures and statistics as pure functions of arrays: no networks, no files, no state."""

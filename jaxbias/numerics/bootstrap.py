@@ -1,4 +1,8 @@
-"""Bootstrap of samples that share their sources: counts of what each resample takes."""
+"""Bootstrap of samples that share their sources: counts of what each resample takes.
+
+Images made of one photograph are not independent: sources are drawn again, with all of
+their images, and intervals are as wide as few sources make them.
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,9 @@
-"""How much of a reading each factor of a balanced design explains."""
+"""How much of a reading each factor of a balanced design explains.
+
+An analysis of variance: each combination of levels is measured equally often, and the
+share of the variance that lies between a factor's levels is held against that of
+shuffled readings.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

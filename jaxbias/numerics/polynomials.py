@@ -1,4 +1,9 @@
-"""Mean order of the least-squares polynomial of a function on a grid."""
+"""Mean order of the least-squares polynomial of a function on a grid.
+
+The values are fitted by products of Chebyshev's or Legendre's polynomials; the mean of
+their orders, weighted by the coefficients' sizes, is small for smooth functions and
+does not take the grid for one period, as Fourier's does.
+"""
 
 from functools import lru_cache
 

@@ -1,4 +1,8 @@
-"""Rank correlations of many columns at once, under `jit`: resampled and permuted."""
+"""Rank correlations of many columns at once, under `jit`: resampled and permuted.
+
+Resamples give intervals, permutations how often luck alone gives a correlation as
+large.
+"""
 
 from functools import partial
 from typing import NamedTuple

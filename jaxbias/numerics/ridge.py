@@ -1,4 +1,8 @@
-"""Ridge regression whose penalty is chosen by leaving out, and what it predicts."""
+"""Ridge regression whose penalty is chosen by leaving out, and what it predicts.
+
+For few samples and columns that say nearly the same: predictions are of samples that
+took no part in the fit or in the choice.
+"""
 
 import numpy as np
 

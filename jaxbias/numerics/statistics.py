@@ -1,4 +1,8 @@
-"""Correlations with intervals, where the samples come in groups."""
+"""Correlations with intervals, shares with theirs, and tests of paired differences.
+
+Where samples come in groups, as seeds of one network do, groups are resampled whole:
+otherwise intervals would be too narrow.
+"""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Adversarial accuracy under projected gradient descent (PGD; Madry et al., ICLR 2018)."""
+"""Adversarial accuracy under projected gradient descent (PGD; Madry et al., ICLR 2018).
+
+How many images are still answered rightly when each is changed, within a small
+distance, by steps along the loss's gradient.
+"""
 
 import math
 from typing import Literal, NamedTuple

@@ -1,4 +1,8 @@
-"""How complex functions are: eight measures on a grid, for many functions at once."""
+"""How complex functions are: eight measures on a grid, for many functions at once.
+
+Each is blind to a function's shift and scale, and flags what has no complexity to read:
+constants, values that are not finite, and spreads that rounding makes.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Features of frozen networks, for linear probes."""
+"""Features of frozen networks, for linear probes.
+
+What a named layer gives for each image, averaged over places: the last features before
+the answer where no other is asked for.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial

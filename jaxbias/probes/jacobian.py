@@ -1,4 +1,8 @@
-"""Geometric complexity: the squared norm of a function's input Jacobian over data."""
+"""Geometric complexity: the squared norm of a function's input Jacobian over data.
+
+How fast outputs move with inputs, on average over given points (Dirichlet's energy): 0
+for a constant, and large where a function changes steeply.
+"""
 
 import math
 from collections.abc import Callable

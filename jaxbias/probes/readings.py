@@ -1,4 +1,8 @@
-"""What a probe of one function gives: a number, and whether it means anything."""
+"""What a probe of one function gives: a number, and whether it means anything.
+
+A constant function has no complexity: its reading is NaN with a flag that says why, and
+never a plausible number.
+"""
 
 from typing import NamedTuple
 

@@ -1,4 +1,8 @@
-"""How much a function changes when noise is added to its inputs."""
+"""How much a function changes when noise is added to its inputs.
+
+By the share of classes that change, or by the squared change over twice the variance: 0
+for a constant, and near 1 where outputs with and without noise have nothing in common.
+"""
 
 import math
 from collections.abc import Callable

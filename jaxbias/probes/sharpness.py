@@ -1,4 +1,8 @@
-"""Curvature of a loss: the ends of its Hessian's spectrum, by Lanczos' method."""
+"""Curvature of a loss: the ends of its Hessian's spectrum, by Lanczos' method.
+
+The Hessian is never built: a handful of its products with vectors gives its largest and
+smallest eigenvalues, and how far off they are.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple

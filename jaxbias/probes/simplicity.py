@@ -20,6 +20,8 @@ from jaxbias.numerics.fourier import fourier
 from jaxbias.probes.readings import Reading, flag_of
 
 EXTENT = 100.0
+"""Half the side of the square on which functions are looked at."""
+
 RESOLUTION = 300
 NETWORKS = 100
 
@@ -29,7 +31,6 @@ def plane(
     dimension: int,
     *,
     resolution: int = RESOLUTION,
-    extent: float = EXTENT,
 ) -> Float[Array, "row column dimension"]:
     """The score's points: a square grid in a random plane through the origin.
 
@@ -37,11 +38,10 @@ def plane(
         key: Of the two orthonormal directions.
         dimension: Of the inputs, at least 2.
         resolution: Points along each axis.
-        extent: Half the square's side.
     """
     # Those planes keep within the cube: their half side is 1 / sqrt(2).
     unit = grids.random_planes(key, 1, resolution, dimension)[0]
-    return unit * np.float32(np.sqrt(2) * extent)
+    return unit * np.float32(np.sqrt(2) * EXTENT)
 
 
 def mean_frequency(

@@ -1,4 +1,8 @@
-"""From a recipe, as data, to the task that steps are made of."""
+"""From a recipe, as data, to the task that steps are made of.
+
+A task is a loss, an optimiser, its schedule and the augmentation, all of them pure
+functions.
+"""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,8 @@
-"""What networks are trained for: from what they put out to a loss of each image."""
+"""What networks are trained for: from what they put out to a loss of each image.
+
+Classes, masked patches, noise, the adversary's word, two views of one image, or which
+program's parameters go with which image.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -84,24 +84,22 @@ def one_cycle(
     steps: Count,
     *,
     rise: float = 0.3,
-    start_divisor: float = 25.0,
-    end_divisor: float = 1e4,
 ) -> Schedule:
     """The learning rate of PyTorch's `OneCycleLR` with cosine annealing.
+
+    It begins at a 25th of the peak and ends at a ten thousandth of that.
 
     Args:
         peak: Largest rate.
         steps: Calls of the scheduler, two or more: steps of training, or epochs where a
             recipe steps it once an epoch. Traced numbers are not checked.
         rise: Share of the steps in which the rate rises.
-        start_divisor: The first rate is `peak` over this.
-        end_divisor: The last rate is the first over this.
 
     Raises:
         ValueError: If there are fewer than two steps, or `rise` is not between 0 and 1.
     """
-    first = peak / start_divisor
-    return _two_phases(first, peak, first / end_divisor, steps, rise)
+    first = peak / 25
+    return _two_phases(first, peak, first / 1e4, steps, rise)
 
 
 def cycled_momentum(

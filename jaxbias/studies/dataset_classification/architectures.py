@@ -1,8 +1,9 @@
 """Architectures: do all kinds of networks tell the sources apart?
 
-Published of AlexNet, VGG-16, ResNet-50, ViT-S and ConvNeXt-T: all do, within seven points
-of one another. The quick preset's models are small ones for two CPU cores; ConvNeXts and
-ViTs are trained by AdamW there, the others by SGD.
+Published of AlexNet, VGG-16, ResNet-50, ViT-S and ConvNeXt-T: all do, within seven
+points of one another. The quick preset's models are small ones for two CPU cores;
+ConvNeXts and ViTs are trained by AdamW there, the others by SGD. smoke takes
+TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """Corruptions: are the sources told apart where every image is spoiled?
 
 Training and validation images get colour jitter, noise, blur or a low resolution, and a
-network is trained anew for each. Published of images of 224 x 224: 68.4 to 81.1 % remain of
-84.7 %. Lengths (blur, resolution) are scaled with the size of the images.
+network is trained anew for each. Published of images of 224 x 224: 68.4 to 81.1 %
+remain of 84.7 %. Lengths (blur, resolution) are scaled with the size of the images.
+smoke takes TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

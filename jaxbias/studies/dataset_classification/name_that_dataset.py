@@ -1,10 +1,12 @@
 """Name that dataset: which data set is an image from?
 
 Trains a network to tell the sources apart and scores it on images that it has not seen,
-one by one. Beside it stand chance, and a linear classifier of hand-made features (colour,
-border, noise, spectrum): what is above it is not explained by how files were made. Writes
-results.parquet, predictions.parquet (a row for each validation image), the leak audit, and
-figures of the confusion and of the easiest and hardest images of each source.
+one by one. Beside it stand chance, and a linear classifier of hand-made features
+(colour, border, noise, spectrum): what is above it is not explained by how files were
+made. Writes results.parquet, predictions.parquet (a row for each validation image), the
+leak audit, and figures of the confusion and of the easiest and hardest images of each
+source. Published of YFCC, CC and DataComp: 84.7 %, where chance is 33.3 %. smoke takes
+TIME-UNKNOWN and quick four and a half minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,10 @@
 """Pseudo-datasets: can a network tell samples of one data set apart?
 
 Disjoint samples of one source take the place of data sets. A network may learn by heart
-which sample a training image is in, but nothing of it carries over: on new images it stays
-at chance. Published of YFCC: training accuracy 100 % up to 10K images a set (1K with
-augmentation), beyond that training fails; validation 33 % throughout.
+which sample a training image is in, but nothing of it carries over: on new images it
+stays at chance. Published of YFCC: training accuracy 100 % up to 10K images a set (1K
+with augmentation), beyond that training fails; validation 33 % throughout. smoke takes
+TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -74,13 +74,6 @@ TRANSFORMS: Mapping[str, float] = {
 }
 """Understanding Bias, section 3; patches of 16 x 16 of 224 x 224."""
 
-PSEUDO: Mapping[tuple[int, bool], float] = {
-    **{(100, False): 100.0, (1_000, False): 100.0, (10_000, False): 100.0},
-    **{(100, True): 100.0, (1_000, True): 100.0},
-}
-"""Training accuracies by images a set and whether they were augmented (Decade's Battle,
-Table 6); what is not here failed to train."""
-
 _NAMED = (
     _entry(
         "name-that-dataset",

@@ -1,4 +1,8 @@
-"""What the experiments that train one network after another have in common."""
+"""What the experiments that train one network after another have in common.
+
+They open the sources, look for what gives these away without content, train each case
+once and judge the outcomes.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Transforms by name, as what a network of this study is shown."""
+"""Transforms by name, at the size at hand: what a network of this study is shown."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,8 @@
-"""The models of section 4: perceptrons with a prior and a prefactor, trained."""
+"""The trained models of section 4: perceptrons with a prior and a prefactor.
+
+A learner is a prior over weights and a pure function, so that hundreds are trained in
+one program; the model without a bias is one too.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What activations and measures look like and are called in the study's figures."""
+"""Colours and labels of activations and measures, the same in all of the figures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is published of how readings go with a setting, and how trends are judged."""
+"""Claims of how readings go with a setting, and how a trend is judged by them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures that several experiments have."""
+"""Figures that several experiments share: readings over a setting, a sheet of sets."""
 
 from collections.abc import Sequence
 

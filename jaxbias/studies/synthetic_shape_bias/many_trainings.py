@@ -1,4 +1,4 @@
-"""What every experiment of many trainings can be asked, and its trainings by name."""
+"""What experiments of many trainings have in common: options, names, checks."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How various sets of images are, and how near to a reference."""
+"""How various the images of a set are, and how far from those of a reference."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,8 @@
-"""How readings go with one setting, all else alike."""
+"""How readings go with one setting where all else is alike, and how surely.
+
+A slope is taken within each set that was learnt from; their mean is held against what
+flips of their signs give.
+"""
 
 from collections.abc import Iterator
 

@@ -66,7 +66,7 @@ def trained(name, classes, **kwargs):
 def test_choices_are_the_same_in_every_room():
     """Config loads neither JAX nor the rooms that it configures."""
     assert get_args(config.Covariance) == mixtures.COVARIANCES
-    assert get_args(config.Classifier) == classifiers.CLASSIFIERS
+    assert get_args(config.Classifier) == get_args(classifiers.Classifier)
     assert get_args(config.Part) == config.PARTS
 
 
@@ -137,7 +137,7 @@ def test_the_nearest_mean_of_several_classes():
     )
 
 
-@pytest.mark.parametrize("name", classifiers.CLASSIFIERS)
+@pytest.mark.parametrize("name", get_args(classifiers.Classifier))
 def test_a_point_of_weight_zero_is_not_there(name):
     points, labels, weights = problem(2)
     kept = jnp.where(jnp.arange(60) < 40, weights, 0.0)
@@ -218,7 +218,7 @@ def test_devices_do_not_matter(part):
     given = replace(
         LAW,
         parts=(part,),
-        classifiers=classifiers.CLASSIFIERS,
+        classifiers=get_args(classifiers.Classifier),
         classes=(3,),
         covariances=("full",),
         generators=("low_rank", "full"),

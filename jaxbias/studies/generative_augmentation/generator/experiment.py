@@ -11,9 +11,11 @@ which they must not be copies.
     python -m experiments.generative_augmentation generator --data cifar10:DIR
     python -m experiments.generative_augmentation generator --kind edm --data cifar10:DIR
 
-quick trains a small network on some thousand images in under ten minutes on two cores;
-paper has the published sizes and lengths (EDM: two days on eight V100s; StyleGAN2: 100
-million images) and wants a GPU.
+Published are the numbers of weights, which the verdicts check; published Frechet
+distances are on other features. smoke takes TIME-UNKNOWN; quick trains a small network
+on some thousand images in under ten minutes on two cores; paper has the published sizes
+and lengths (EDM: two days on eight V100s; StyleGAN2: 100 million images) and wants a
+GPU.
 """
 
 from collections.abc import Mapping

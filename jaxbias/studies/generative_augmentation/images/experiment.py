@@ -11,9 +11,11 @@ the amount; test images choose nothing.
         --data cifar10:DIR --generated edm=5m.npz cdcgan=RUN/samples.npz \\
         --amounts 0 100k 300k 1M
 
-quick takes some five minutes on two cores, on shapes that are drawn here. plain's paper
-preset has the published amounts and lengths and wants GPUs: an exaFLOP for each generator.
-The paper's table of accuracies was published as a picture; its claims in words are judged.
+Published: cDCGAN's images help without standard augmentation, StyleGAN2-ADA's do not
+help with it, EDM's do even then. The table of accuracies is a picture, so its words
+alone are judged. smoke takes TIME-UNKNOWN and quick some five minutes on two cores, on
+shapes that are drawn here; paper takes TIME-UNKNOWN with --recipe small, and plain's,
+with the published amounts and lengths, wants GPUs: an exaFLOP for each generator.
 """
 
 from pathlib import Path

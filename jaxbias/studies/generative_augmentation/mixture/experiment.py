@@ -1,8 +1,12 @@
 """Gaussian mixture: what generated points do to a classifier's gap, losses and bound.
 
-Two Gaussian classes, a handful of real points, a generator fitted to them, gamma times as
-many generated points, and a linear classifier on all of them: the paper's Figure 1, by its
-exact law, by a sampler of sufficient statistics and by drawing every point.
+Two Gaussian classes, a handful of real points, a generator fitted to them, gamma times
+as many generated points, and a linear classifier on all of them: the paper's Figure 1,
+by its exact law, by a sampler of sufficient statistics and by drawing every point.
+Published: in one dimension augmentation hardly changes the gap; with few points and
+many dimensions it divides it by four to five; the bound of Theorem 3.1 has the same
+trend. smoke takes TIME-UNKNOWN and quick half a minute on two cores; paper, a million
+trials by sufficient statistics, TIME-UNKNOWN.
 """
 
 from jaxbias.runs import RunDirectory

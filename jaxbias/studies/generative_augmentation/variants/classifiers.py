@@ -1,7 +1,7 @@
 """Classifiers with a weight on every training point, trained to the optimum."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Int
 from jaxbias.data.gaussian_mixtures import Labels, Points
 
 Classifier = Literal["linear", "lda", "logistic"]
-CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)
 
 SHRINKAGE = 0.1
 """How far linear discriminant analysis moves its covariance towards a multiple of the

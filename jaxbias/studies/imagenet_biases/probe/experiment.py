@@ -8,11 +8,12 @@ ImageNet-C, and accuracies on them must not be compared with published ones.
 
 results.csv has a row for each network in the columns of the published table, so that
 `correlations` can read the tables of several networks; profile.csv has every count with
-its interval (Wilson, 95 %). What no images are given for is left out, which is said.
-A ResNet-50 takes about 0.8 TFLOP for each 100 passes forward; all changed parts make about
-320 of an image.
-smoke, of two images, takes 75 s on two cores, most of it compiling; on them a ResNet-50
-answers 19 images a second, so that quick, of 2,000 images, is meant for a GPU.
+its interval (Wilson, 95 %). What no images are given for is left out, which is said. A
+ResNet-50 takes about 0.8 TFLOP for each 100 passes forward; all changed parts make
+about 320 of an image. Published is the row of torchvision's first ResNet-50, which
+--published tv_resnet50 judges by. smoke, of two images, takes 75 s on two cores, most
+of it compiling; on them a ResNet-50 answers 19 images a second, so that quick, of 2,000
+images, wants a GPU; paper, of all of them, wants one too.
 """
 
 from jaxbias.runs import RunDirectory

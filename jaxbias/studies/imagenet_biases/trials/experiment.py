@@ -1,9 +1,12 @@
 """Shape bias from trials: do people and networks go by shape or by texture?
 
-Reads model-vs-human's files of trials on cue-conflict images (and texture-vs-shape's, which
-are alike), and counts for each observer the answers by shape and by texture: shape bias,
-the share of trials that it decides, accuracy, all of these by category, with intervals over
-source images; and Cohen's kappa of every two observers' errors. It takes a few seconds.
+Reads model-vs-human's files of trials on cue-conflict images (and texture-vs-shape's,
+which are alike), and counts for each observer the answers by shape and by texture:
+shape bias, the share of trials that it decides, accuracy, all of these by category,
+with intervals over source images; and Cohen's kappa of every two observers' errors.
+Published: shape bias 0.96 of ten people, below 0.5 of networks trained on ImageNet,
+0.75 to 0.83 of those trained on stylised images. smoke takes a few seconds and quick
+five seconds on two cores; paper, 10,000 resamples, TIME-UNKNOWN.
 """
 
 from jaxbias.files import UsageError

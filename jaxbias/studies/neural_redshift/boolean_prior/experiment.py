@@ -1,12 +1,13 @@
 """Boolean prior: which functions of a few bits do random networks compute, how often?
 
-Networks with random weights read n bits, and their output's sign is a label: a network is
-a truth table of 2^n labels (128 for n = 7, and 2^128 such tables). The run counts exactly
-how often each table comes up and holds its frequency P against its Lempel-Ziv complexity K,
-over the scale sigma_w of the weights (order to chaos), activations and depth. Beside them
-stand functions drawn uniformly, and perceptrons without bias. Remembered of the papers
-(Valle-Perez 2018, Mingard 2019 and 2025), not read: P falls like 2^-(aK+b); a deep tanh
-network loses the bias in the chaotic phase, a ReLU network never does.
+Networks with random weights read n bits, and their output's sign is a label: a network
+is a truth table of 2^n labels (128 for n = 7, and 2^128 such tables). The run counts
+exactly how often each table comes up and holds its frequency P against its Lempel-Ziv
+complexity K, over the scale sigma_w of the weights (order to chaos), activations and
+depth. Beside them stand functions drawn uniformly, and perceptrons without bias.
+Published (Valle-Perez 2018, Mingard 2019 and 2025; remembered, not read): P falls like
+2^-(aK+b); a deep tanh network loses the bias in the chaotic phase, a ReLU network never
+does.
 
 smoke takes half a minute on two cores, quick (20 conditions and two references, 100,000
 networks each) two to four minutes; a million networks of two hidden layers take 15 to 30 s.

@@ -1,9 +1,10 @@
 """Complex start: does a network that begins with a complex function end with one?
 
-ReLU-like networks learn a simple target by gradient descent from random weights, from large
-random weights, and from weights that know a target of high frequency. Published (Appendix
-E): beginning with a complex solution is no way to keep one, against what has been claimed
-of initialisation. smoke takes half a minute and quick about one minute on two cores.
+ReLU-like networks learn a simple target by gradient descent from random weights, from
+large random weights, and from weights that know a target of high frequency. Published
+(Appendix E): beginning with a complex solution is no way to keep one, against what has
+been claimed of initialisation. smoke takes half a minute and quick about one minute on
+two cores; paper takes some 1.3 hours there.
 """
 
 from jaxbias.runs import RunDirectory

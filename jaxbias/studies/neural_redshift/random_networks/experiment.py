@@ -4,6 +4,12 @@ Thousands of networks are drawn, evaluated on a grid and measured. The parts of 
 experiment are views of one table of networks: heatmaps (scale by depth for each
 activation), curves (plain, layer-norm, residual and gated networks over the scale), and
 controls that should change nothing (width, prior, bias range, grid resolution).
+
+Published: ReLU-like networks are simple whatever the weight scale and depth; tanh,
+Gaussian and sine become complex with both; layer norm and residuals take that away,
+gating adds to it, and width, prior and bias range change nothing. smoke takes under a
+minute and quick under two minutes on two cores; paper, 400 networks a cell, wants a
+GPU.
 """
 
 from jaxbias.runs import RunDirectory

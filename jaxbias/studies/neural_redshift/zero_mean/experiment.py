@@ -1,13 +1,13 @@
 """Zero-mean activations: does E phi(z) = 0 decide how complex random networks are?
 
-Predicted (October 2025): outputs of wide random networks at different inputs are nearly
-independent if and only if the activation has mean 0 under N(0, 1). tanh and sine are odd
-and have it; ReLU and GELU have not, and a constant subtracted from them gives it. Each
-activation is measured as it is, shifted to mean 0 and to other means, over depth and weight
-scale, with and without biases, in plain networks and with layer norm, where pre-activations
-are N(0, 1) as the theory has them. Correlations of outputs over depth stand beside
-mean-field theory. smoke takes a quarter of a minute and quick about one minute on two
-cores; paper wants a GPU.
+Published as a prediction (October 2025): outputs of wide random networks at different
+inputs are nearly independent if and only if the activation has mean 0 under N(0, 1).
+tanh and sine are odd and have it; ReLU and GELU have not, and a constant subtracted
+from them gives it. Each activation is measured as it is, shifted to mean 0 and to other
+means, over depth and weight scale, with and without biases, in plain networks and with
+layer norm, where pre-activations are N(0, 1) as the theory has them. Correlations of
+outputs over depth stand beside mean-field theory. smoke takes a quarter of a minute and
+quick about one minute on two cores; paper wants a GPU.
 """
 
 from jaxbias.runs import RunDirectory

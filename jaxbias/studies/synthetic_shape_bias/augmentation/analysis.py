@@ -1,4 +1,4 @@
-"""Which trainings differ in one setting alone."""
+"""Pairs trainings that differ in one setting of their views and in nothing else."""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Measures of shape bias side by side: all from 0, texture, to 1, shape."""
+"""Measures of shape bias side by side, and where they agree about networks.
+
+All of them go from 0, texture, to 1, shape.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A contact sheet of a set."""
+"""A sheet of images of a generated set: some of every class."""
 
 from functools import partial
 

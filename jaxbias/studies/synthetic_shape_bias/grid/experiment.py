@@ -1,17 +1,19 @@
 """Grid: every set of made images with every network and every supervision.
 
-The study claims that shape bias differs with architecture and supervision, that it is
-entangled with how various and how natural images are and so predicts little by itself, and
-that it tells how various samples are. Here networks are trained on each set, from few
-programs and from many (programs are what is varied with all else alike), and asked before
-and after: for shape bias on stimuli that are drawn here, and on the official ones if given;
-for what a linear classifier makes of their features. Then the variance of shape bias is
-shared out, and transfer is predicted from it for sets that were left out.
+Published (in the abstract; the tables could not be read): shape bias differs with
+architecture and supervision; it is entangled with how various and how natural images
+are and so predicts little by itself; it tells how various samples are. Here networks
+are trained on each set, from few programs and from many (programs are what is varied
+with all else alike), and asked before and after: for shape bias on stimuli that are
+drawn here, and on the official ones if given; for what a linear classifier makes of
+their features. Then the variance of shape bias is shared out, and transfer is predicted
+from it for sets that were left out.
 
     python -m experiments.synthetic_shape_bias grid --transfer cifar10:DIR
 
-quick trains 48 small networks, in a quarter of an hour on two cores; paper has the sizes of
-the authors' code, 216 networks of 44,000 steps, and wants a GPU.
+smoke takes TIME-UNKNOWN; quick trains 48 small networks, in a quarter of an hour on two
+cores; paper has the sizes of the authors' code, 216 networks of 44,000 steps, and wants
+a GPU.
 """
 
 from jaxbias.runs import RunDirectory

@@ -1,4 +1,4 @@
-"""What is to be learnt, and what came of it."""
+"""Lessons: images by a cue, from few or many, and how well new ones are then answered."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,13 +120,13 @@ def parts(
     whole = np.flatnonzero(~tested)
     some = whole[chosen(labels[whole], lesson.share, generator)]
     training, test = (
-        _prepared(found.pixels[own], labels[own], config)
+        _prepared(found.pixels[own], labels[own])
         for own in (some, np.flatnonzero(tested))
     )
     return training, test, len(np.unique(some))
 
 
-def _prepared(pixels: np.ndarray, labels: np.ndarray, config: Config) -> Prepared:
+def _prepared(pixels: np.ndarray, labels: np.ndarray) -> Prepared:
     names = tuple(f"{number}" for number in range(CLASSES))
     whole = ImageSet(pixels, labels.astype(np.int64), names, "made here")
     return Prepared.of(whole)

@@ -1,4 +1,4 @@
-"""One training that is looked at in its course."""
+"""One training whose network is asked at chosen steps, from before the first one on."""
 
 from jaxbias.data.archives import SourceError
 from jaxbias.files import UsageError

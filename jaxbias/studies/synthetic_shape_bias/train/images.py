@@ -1,4 +1,4 @@
-"""What a network is trained on, and what its features are asked about."""
+"""The sets of a training: what it learns from, and what its features are asked about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a network's features say in the course of its training."""
+"""What a network's features say at a step: shape, texture, transfer and distances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,8 @@
-"""What a network is trained for, and how its features are taken."""
+"""What a network is trained for: names, views, patches or parameters of programs.
+
+Each supervision gives a task for the steps, and says how the trained network's features
+are taken.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
