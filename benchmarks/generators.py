@@ -85,7 +85,7 @@ def image_row(
         times["shared"].append(shared())
         if ask is not None:
             theirs.append(ask("time_images", count=other_count, **own))
-    row: Row = {"name": name, "size": size, "batch": count, "compile_s": spent}
+    row: Row = {"name": name, "size": size, "batch": count} | spent
     row |= rates("", times["ours"], count)
     row |= rates("few programs ", times["shared"], count)
     row["bytes_of_copy"] = 3 * size**2 * count / copy / min(times["ours"])
@@ -116,7 +116,7 @@ def bias_row(width: int, ask: Ask | None, rounds: int) -> Row:
     ours, spent = compiled(neighbours.neighbour_bias, *given)
     times = [ours() for _ in range(rounds)]
     row: Row = {"name": "shape-bias", "size": width, "batch": STIMULI}
-    row |= {"compile_s": spent} | rates("", times, STIMULI)
+    row |= spent | rates("", times, STIMULI)
     if ask is not None:
         options = {"embeddings": embeddings, "labels": labels, "images": FITTED}
         answers = [

@@ -40,7 +40,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import machine, training
+from benchmarks import machine, timing, training
 from benchmarks.image_generator_kinds import CLASSES, KINDS
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
@@ -131,13 +131,9 @@ class Sampling:
 
     def compile(self) -> dict[str, float]:
         """Compile: seconds, and the megabytes that drawing needs while it runs."""
-        began = time.perf_counter()
         given = *self.given, self.key, self.labels
-        self.program = self.program.lower(*given).compile()
-        seconds = time.perf_counter() - began
-        memory: Any = self.program.memory_analysis()
-        needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes
-        return {"compile_s": seconds, "step_memory_mb": needed / 2**20}
+        self.program, spent = timing.prepared(self.program, *given)
+        return spent
 
     def images(self) -> np.ndarray:
         key = jax.random.clone(self.key)

@@ -31,7 +31,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from benchmarks import machine, reading
+from benchmarks import machine, reading, timing
 from benchmarks.other_side import OtherSide
 from jaxbias import devices
 from jaxbias.models.catalogue import CATALOGUE, build
@@ -107,12 +107,8 @@ class Ours:
         """Compile the step: seconds, and the megabytes that it needs while it runs."""
         given = self.state, self.pixels, self.labels, self.key
         jitted = jax.jit(partial(steps.step, self.task), donate_argnums=0)
-        began = time.perf_counter()
-        self.program = jitted.lower(*given).compile()
-        seconds = time.perf_counter() - began
-        memory: Any = self.program.memory_analysis()
-        needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes
-        return {"compile_s": seconds, "step_memory_mb": needed / 2**20}
+        self.program, spent = timing.prepared(jitted, *given)
+        return spent
 
     def step(self) -> float:
         """Seconds of one step."""

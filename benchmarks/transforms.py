@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import machine, transform_baselines
+from benchmarks import machine, timing, transform_baselines
 from jaxbias import devices
 from jaxbias.data import augmentation as augment
 from jaxbias.data.randaugment import randaugment
@@ -142,10 +142,8 @@ def measure(
     size = pixels.shape[1]
     images = jnp.asarray(pixels, jnp.float32) / 255
     key = jax.random.key(0)
-    began = time.perf_counter()
-    program = jax.jit(apply).lower(key, images).compile()
-    row: dict[str, Any] = {"name": name, "size": size, "batch": len(pixels)}
-    row["compile_s"] = time.perf_counter() - began
+    program, spent = timing.prepared(jax.jit(apply), key, images)
+    row: dict[str, Any] = {"name": name, "size": size, "batch": len(pixels)} | spent
     result = jax.block_until_ready(program(key, images))
     ours, theirs, few = [], [], pixels
     threads = devices.usable_cpus()

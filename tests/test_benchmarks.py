@@ -99,7 +99,7 @@ def test_steps_of_image_models_are_timed():
     case = training.Case(model="cnn4", batch=2, classes=3)
     ours = training.Ours(case)
     found = ours.compile()
-    assert found["compile_s"] > 0 and found["step_memory_mb"] > 0
+    assert found["compile_s"] > 0 and found["program_memory_mb"] > 0
     times = training.alternated({"ours": ours.step}, seconds=0)["ours"]
     assert len(times) == 5 and min(times) > 0
 
