@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxbias import presence
+
 NETWORKS = "networks"
 """Name of the mesh axis over which networks are spread."""
 
 MAX_CPU_DEVICES = 64
+
+HEARTBEAT_SECONDS = 45
+"""After so long without a sign of life JAX takes a process for dead; it is sent by a
+thread that neither Python nor a compilation holds up."""
+
+SHUTDOWN_SECONDS = 7 * 24 * 3600
+"""The others wait while process 0 draws figures and judges, however long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +70,7 @@ def start(
         RuntimeError: If JAX has already been used in this process.
         ValueError: If a cluster is asked for and cannot be found.
     """
+    global _here
     count = cpu_devices or min(usable_cpus(), MAX_CPU_DEVICES)
     jax.config.update("jax_num_cpu_devices", count)
     if compile_cache is not None:
@@ -74,11 +85,42 @@ def start(
             coordinator_address=cluster.coordinator,
             num_processes=cluster.num_processes,
             process_id=cluster.process_id,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
+        if not alone():
+            host = (cluster.coordinator or "").rpartition(":")[0].strip("[]")
+            _here = presence.join(jax.process_index(), _of_process_0, host or None)
+
+
+_here = presence.Presence()
+"""This process among the others."""
+
+
+def _of_process_0(data: bytes) -> bytes:
+    from jax.experimental import multihost_utils
+
+    sent = np.frombuffer(data, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(sent)).tobytes()
+
+
+def done() -> None:
+    """Say that this process has done its part of the run."""
+    _here.done()
+
+
+def end_if_another_has(seconds: float = 3.0) -> None:
+    """End this process, in one line, if one of the others turns out to have ended.
+
+    What is left of a run then fails in any way: an exchange, or a checkpoint.
+    """
+    if _here.watching:
+        time.sleep(seconds)
 
 
 def leave(seconds: float = 3.0) -> None:
     """Leave a run of several processes; wait for the others no longer than this."""
+    _here.leaving()
     waiting = threading.Thread(target=jax.distributed.shutdown, daemon=True)
     waiting.start()
     waiting.join(seconds)

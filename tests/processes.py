@@ -112,14 +112,14 @@ def manifest(out):
     return json.loads((out / "manifest.json").read_text())
 
 
-def cluster(out, *options, **settings):
-    """The two processes of a run."""
+def cluster(out, *options, count=2, **settings):
+    """The processes of a run."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    argv = ("--distributed", "--num-processes", "2", "--coordinator")
+    argv = ("--distributed", "--num-processes", str(count), "--coordinator")
     argv += (f"localhost:{port}", "--process-id")
-    return [Command(out, *options, *argv, str(i), **settings) for i in range(2)]
+    return [Command(out, *options, *argv, str(i), **settings) for i in range(count)]
 
 
 def said(text):

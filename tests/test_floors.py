@@ -15,6 +15,7 @@ FLOORS = {
     "ledger": 0.0,
     "files": 0.0,
     "terminal": 0.0,
+    "presence": 0.0,
     "rng": 0.1,
     "devices": 0.1,
     "lanes": 0.1,
