@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbias import presence
+from jaxbias import last_line, presence
 
 NETWORKS = "networks"
 """Name of the mesh axis over which networks are spread."""
@@ -79,6 +79,7 @@ def start(
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     if cluster is not None:
+        last_line.watch()
         # It would take SIGTERM for itself, and a run could not be told to stop.
         jax.config.update("jax_enable_preemption_service", False)
         jax.distributed.initialize(

@@ -15,7 +15,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-LOST = "error: another process of this run has ended; the same command resumes"
+from jaxbias.last_line import LOST
 
 TOKEN_BYTES = 16
 ADDRESS_BYTES = 300

@@ -10,6 +10,7 @@ import pytest
 from processes import ROOT
 
 from jaxbias import presence
+from jaxbias.last_line import LOST as LINE
 
 CHILD = """
 import pathlib, sys, time
@@ -83,7 +84,7 @@ def three(tmp_path):
         one.close()
 
 
-LOST = (1, f"{presence.LOST}\n")
+LOST = (1, f"{LINE}\n")
 
 
 @pytest.mark.parametrize("number", [0, 2])
@@ -151,3 +152,42 @@ def test_where_no_connection_can_be_made_nobody_watches():
         assert not found.watching
         found.done()
         found.leaving()
+
+
+# What is left on standard error
+
+ABORT = """\
+E1127 22:04:34.973953   17964 coordination_service_agent.cc:289] Polled an error
+F1127 22:04:34.973972   17964 client.h:80] Terminating process because the JAX \
+distributed service detected fatal errors. absl::Status: UNAVAILABLE: Failed
+RPC: /tensorflow.CoordinationService/PollForError
+*** Check failure stack trace: ***
+    @     0x7fef25440634  absl::lts_20260107::log_internal::LogMessage::SendToLog()
+"""
+
+OTHER = "E1127 22:04:34.973953   17964 coordination_service.cc:9] news\nand its end"
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("a warning\n" + ABORT, f"a warning\n{LINE}\n"),
+        (f"{LINE}\n{ABORT}", f"{LINE}\n"),
+        (ABORT + f"{LINE}\n", f"{LINE}\n"),
+        (OTHER, OTHER),
+        ("a bar\r a bar\rdone\r\n\n", "a bar\r a bar\rdone\r\n\n"),
+        ("", ""),
+    ],
+)
+def test_the_line_stands_in_place_of_an_abort_and_all_else_is_kept(written, left):
+    code = (
+        "import os, sys; from jaxbias import last_line; last_line.watch()\n"
+        "os.write(2, sys.stdin.buffer.read()); os._exit(3)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        input=written.encode(),
+        capture_output=True,
+    )
+    assert (ran.returncode, ran.stderr.decode()) == (3, left)
