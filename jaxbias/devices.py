@@ -91,18 +91,11 @@ def start(
         )
         if not alone():
             host = (cluster.coordinator or "").rpartition(":")[0].strip("[]")
-            _here = presence.join(jax.process_index(), _of_process_0, host or None)
+            _here = presence.join(jax.process_index(), _same_length, host or None)
 
 
 _here = presence.Presence()
 """This process among the others."""
-
-
-def _of_process_0(data: bytes) -> bytes:
-    from jax.experimental import multihost_utils
-
-    sent = np.frombuffer(data, np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(sent)).tobytes()
 
 
 def done() -> None:
@@ -208,6 +201,22 @@ def as_the_writer_says(answer: int) -> int:
     from jax.experimental import multihost_utils
 
     return int(multihost_utils.broadcast_one_to_all(np.int32(answer)))
+
+
+def from_the_writer(data: bytes) -> bytes:
+    """Give every process process 0's bytes, whatever the others have."""
+    if alone():
+        return data
+    count = as_the_writer_says(len(data))
+    return _same_length(data if is_writer() else bytes(count)) if count else b""
+
+
+def _same_length(data: bytes) -> bytes:
+    """Process 0's bytes, where all processes have as many."""
+    from jax.experimental import multihost_utils
+
+    sent = np.frombuffer(data, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(sent)).tobytes()
 
 
 def describe() -> dict[str, object]:
