@@ -253,14 +253,6 @@ def test_two_processes_give_the_bytes_of_one(tmp_path, undisturbed):
 
 
 @pytest.mark.slow
-def test_two_processes_of_a_simulation_give_the_bytes_of_one(tmp_path, mixture):
-    out = tmp_path / "run"
-    results = [command.result() for command in cluster(out, **MIXTURE)]
-    assert [(code, said(err)) for code, _, err in results] == [(0, "")] * 2
-    assert digests(out) == mixture
-
-
-@pytest.mark.slow
 def test_a_process_that_is_told_to_stop_does_not_wait_for_the_others(
     tmp_path, undisturbed
 ):

@@ -217,15 +217,22 @@ def test_streamed_and_killed_it_is_the_same_training(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "resident", ["yes", pytest.param("no", marks=pytest.mark.slow)]
+    ("resident", "count"),
+    [
+        ("yes", 2),
+        pytest.param("yes", 4, marks=pytest.mark.slow),
+        pytest.param("no", 2, marks=pytest.mark.slow),
+        pytest.param("no", 4, marks=pytest.mark.slow),
+    ],
 )
-def test_two_processes_train_as_one(tmp_path, data, resident):
+def test_several_processes_train_as_one(tmp_path, data, resident, count):
     more = options(data, "--resident", resident)
     settings = {"study": "train", "networks": 2}
     alone, together = tmp_path / "alone", tmp_path / "together"
     assert Command(alone, *more, devices=2, **settings).result()[0] == 0
-    results = [command.result() for command in cluster(together, *more, **settings)]
-    assert [code for code, _, _ in results] == [0, 0], results
+    commands = cluster(together, *more, count=count, **settings)
+    results = [command.result() for command in commands]
+    assert [code for code, _, _ in results] == [0] * count, results
     assert said(results[1][1]) == ""
     for one, two in zip(arrays(alone, 40), arrays(together, 40), strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
