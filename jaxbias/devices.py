@@ -1,5 +1,6 @@
 """Which devices and processes a run has, and how it is spread over them."""
 
+import contextlib
 import os
 import threading
 import time
@@ -103,7 +104,7 @@ def done() -> None:
     _here.done()
 
 
-def end_if_another_has(seconds: float = 3.0) -> None:
+def end_if_another_has(seconds: float = 5.0) -> None:
     """End this process, in one line, if one of the others turns out to have ended.
 
     What is left of a run then fails in any way: an exchange, or a checkpoint.
@@ -115,7 +116,13 @@ def end_if_another_has(seconds: float = 3.0) -> None:
 def leave(seconds: float = 3.0) -> None:
     """Leave a run of several processes; wait for the others no longer than this."""
     _here.leaving()
-    waiting = threading.Thread(target=jax.distributed.shutdown, daemon=True)
+
+    def shut_down() -> None:
+        # Whatever is wrong with it: this process ends, and has said why.
+        with contextlib.suppress(Exception):
+            jax.distributed.shutdown()
+
+    waiting = threading.Thread(target=shut_down, daemon=True)
     waiting.start()
     waiting.join(seconds)
 

@@ -27,15 +27,20 @@ _BEFORE = re.compile(rb"^E\d{4} .*coordination_service")
 HELD_SECONDS = 2.0
 
 
+_filters: list[subprocess.Popen] = []
+
+
 def watch() -> None:
     """Pass this process's standard error through a filter, from now to its end."""
     read, write = os.pipe()
-    subprocess.Popen(
+    # Kept, as one that is let go of warns that it still runs.
+    started = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__],
         stdin=read,
         stdout=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is not for it.
     )
+    _filters.append(started)
     os.dup2(write, 2)
     os.close(read)
     os.close(write)
@@ -56,7 +61,8 @@ def passed(read: int, write: int) -> None:
 
     while True:
         if not select.select([read], [], [], HELD_SECONDS)[0]:
-            say(held + rest)
+            if not over:
+                say(held + rest)
             held = rest = b""
             continue
         data = os.read(read, 65536)
