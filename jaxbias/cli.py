@@ -424,6 +424,8 @@ def _end(action: Any) -> NoReturn:
     if _among_others():
         from jaxbias import devices
 
+        if not code:
+            code = guarded(devices.done)
         if code:
             # The others wait for this process, and JAX's own exit would wait for them:
             # for long only where they are likely to refuse the same.
@@ -432,7 +434,6 @@ def _end(action: Any) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-        devices.done()
     sys.exit(code)
 
 

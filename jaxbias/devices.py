@@ -24,9 +24,6 @@ HEARTBEAT_SECONDS = 45
 """After so long without a sign of life JAX takes a process for dead; it is sent by a
 thread that neither Python nor a compilation holds up."""
 
-SHUTDOWN_SECONDS = 7 * 24 * 3600
-"""The others wait while process 0 draws figures and judges, however long."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
@@ -88,7 +85,6 @@ def start(
             num_processes=cluster.num_processes,
             process_id=cluster.process_id,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
         if not alone():
             host = (cluster.coordinator or "").rpartition(":")[0].strip("[]")
@@ -100,8 +96,9 @@ _here = presence.Presence()
 
 
 def done() -> None:
-    """Say that this process has done its part of the run."""
+    """Say that this process has done its part of the run, and wait for process 0's."""
     _here.done()
+    _here.wait()
 
 
 def end_if_another_has(seconds: float = 5.0) -> None:

@@ -13,16 +13,17 @@ import select
 import signal
 import subprocess
 import sys
+import time
 
 LOST = "error: another process of this run has ended; the same command resumes"
 
 _ABORT = re.compile(
     rb"Terminating process because the JAX distributed service.*"
-    rb"(UNAVAILABLE|ABORTED|heartbeat|unhealthy)",
+    rb"(UNAVAILABLE|ABORTED|heartbeat|unhealthy|barrier has failed)",
     re.IGNORECASE,
 )
 _BEFORE = re.compile(rb"^E\d{4} .*coordination_service")
-"""What JAX logs of it before; elsewhere it is news."""
+"""What JAX logs of it before, over several lines; if no abort follows, it is news."""
 
 HELD_SECONDS = 2.0
 
@@ -53,7 +54,7 @@ def passed(read: int, write: int) -> None:
         read: A descriptor, read to its end.
         write: Another one.
     """
-    held, rest, over = b"", b"", False
+    held, rest, over, since = b"", b"", False, 0.0
 
     def say(text: bytes) -> None:
         while text:
@@ -75,11 +76,14 @@ def passed(read: int, write: int) -> None:
             if LOST.encode() in line or _ABORT.search(line):
                 say(LOST.encode() + b"\n")
                 over = True
-            elif _BEFORE.search(line):
+            elif held or _BEFORE.search(line):
+                since = since if held else time.monotonic()
                 held += line
             else:
-                say(held + line)
-                held = b""
+                say(line)
+        if held and time.monotonic() - since > HELD_SECONDS:
+            say(held)
+            held = b""
         if not data:
             if not over:
                 say(held)

@@ -43,6 +43,7 @@ class Presence:
         self.watching, self._leads = run is not None, leads
         self._code: int | None = 1
         self._mine = threading.Lock()
+        self._released = threading.Event()
         self._links: list[socket.socket] = []
         if run is not None:
             threading.Thread(
@@ -60,6 +61,14 @@ class Presence:
                 _say_done(link)
             if self._leads:
                 self._code = 0
+
+    def wait(self) -> None:
+        """Wait until process 0 is done, however long it draws and judges.
+
+        JAX's own end waits five minutes for the others, and then aborts all of them.
+        """
+        if self.watching and not self._leads:
+            self._released.wait()
 
     def leaving(self) -> None:
         """This process is about to end by itself, and says why: watch no longer."""
@@ -83,6 +92,7 @@ class Presence:
             self._links.append(link)
         if _heard(link) != _DONE:
             self._lost()
+        self._released.set()
 
     def _lead(self, listener: socket.socket, token: bytes) -> None:
         """Wait for the same of all others."""

@@ -1,5 +1,6 @@
 """Processes learn of each other's end, and of nothing else: not that one is slow."""
 
+import select
 import signal
 import socket
 import subprocess
@@ -115,6 +116,17 @@ def test_one_that_is_done_may_end_but_not_before_process_0_is(three):
     assert three[1].end() == LOST
 
 
+def test_all_wait_for_process_0(three):
+    three[1].tell("done")
+    three[1].process.stdin.write("wait\n")
+    three[1].process.stdin.flush()
+    ready, _, _ = select.select([three[1].process.stdout], [], [], 0.5)
+    assert not ready
+    three[0].tell("done")
+    assert three[1].process.stdout.readline() == "wait\n"
+    three[0].tell("wait")
+
+
 def test_when_process_0_is_done_the_end_of_another_is_no_failure(three):
     three[0].tell("done")
     three[1].kill()
@@ -157,6 +169,8 @@ def test_where_no_connection_can_be_made_nobody_watches():
 # What is left on standard error
 
 ABORT = """\
+E1127 22:04:34.973953   17964 coordination_service.cc:1520] Shutdown barrier has failed:
+INTERNAL: Barrier failed because: task is set to ERROR
 E1127 22:04:34.973953   17964 coordination_service_agent.cc:289] Polled an error
 F1127 22:04:34.973972   17964 client.h:80] Terminating process because the JAX \
 distributed service detected fatal errors. absl::Status: UNAVAILABLE: Failed
