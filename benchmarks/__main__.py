@@ -27,6 +27,7 @@ SETTING = (
     *("part", "benchmark", "name", "model", "case", "sampler", "activation", "depth"),
     *("variant", "sigma_w", "resolution", "source", "reader", "size", "batch", "way"),
     *("form", "networks", "points", "trials", "conditions", "tokens", "steps", "other"),
+    "devices",
 )
 """Columns that say what was measured, in the order in which they are shown."""
 
@@ -43,6 +44,7 @@ SPEEDS = {
     "read_images_per_s": "images/s",
     "answers_per_s": "answers/s",
     "images_per_s": "images/s",
+    "trials_per_s": "trials/s",
     "map answers_per_s": "answers/s",
     "warm_s": "s",
     "ours_s_per_sequence": "s a sequence",
@@ -108,7 +110,11 @@ def cells(benchmark: str, row: Mapping[str, str]) -> list[str]:
     setting = [f"{key} {given[key]}" for key in SETTING if key in given]
     speed = next((f"{given[k]} {unit}" for k, unit in SPEEDS.items() if k in given), "")
     place = f"{given.get('device', '')}, JAX {given.get('jax', '')}"
-    ratios = {k[5:].strip(" _"): v for k, v in given.items() if k.startswith("ratio")}
+    ratios = {
+        key.removeprefix("ratio").strip(" _"): value
+        for key, value in given.items()
+        if key.startswith(("ratio", "efficiency"))
+    }
     limits = {
         key.split("_of_", 1)[1]: value
         for key, value in given.items()

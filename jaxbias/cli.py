@@ -450,19 +450,32 @@ def _end(action: Any) -> NoReturn:
     try:
         code = guarded(action)
     except Exception:
+        if _among_others():
+            from jaxbias import devices
+
+            devices.end_if_another_has()
         traceback.print_exc()
         code = 1
-    jax = sys.modules.get("jax")
-    if code in (1, 130) and jax and jax.distributed.is_initialized():
+    if _among_others():
         from jaxbias import devices
 
-        # The others wait for this process, and JAX's own exit would wait for them.
-        with contextlib.suppress(KeyboardInterrupt):
-            devices.leave()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        if not code:
+            code = guarded(devices.done)
+        if code:
+            # The others wait for this process, and JAX's own exit would wait for them:
+            # for long only where they are likely to refuse the same.
+            with contextlib.suppress(KeyboardInterrupt):
+                devices.leave(3.0 if code in (1, 130) else 10.0)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
     sys.exit(code)
+
+
+def _among_others() -> bool:
+    """Whether this process has joined a run of several."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
 
 
 def run_study(study: str) -> None:

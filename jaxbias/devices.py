@@ -3,8 +3,10 @@
 Several processes form one mesh of devices; process 0 alone writes tables and figures.
 """
 
+import contextlib
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxbias import last_line, presence
+
 NETWORKS = "networks"
 """Name of the mesh axis over which networks are spread."""
 
 MAX_CPU_DEVICES = 64
+
+HEARTBEAT_SECONDS = 45
+"""After so long without a sign of life JAX takes a process for dead; it is sent by a
+thread that neither Python nor a compilation holds up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,7 @@ def start(
         RuntimeError: If JAX has already been used in this process.
         ValueError: If a cluster is asked for and cannot be found.
     """
+    global _here
     count = cpu_devices or min(usable_cpus(), MAX_CPU_DEVICES)
     jax.config.update("jax_num_cpu_devices", count)
     if compile_cache is not None:
@@ -71,18 +80,49 @@ def start(
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     if cluster is not None:
+        last_line.watch()
         # It would take SIGTERM for itself, and a run could not be told to stop.
         jax.config.update("jax_enable_preemption_service", False)
         jax.distributed.initialize(
             coordinator_address=cluster.coordinator,
             num_processes=cluster.num_processes,
             process_id=cluster.process_id,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
+        if not alone():
+            host = (cluster.coordinator or "").rpartition(":")[0].strip("[]")
+            _here = presence.join(jax.process_index(), _same_length, host or None)
+
+
+_here = presence.Presence()
+"""This process among the others."""
+
+
+def done() -> None:
+    """Say that this process has done its part of the run, and wait for process 0's."""
+    _here.done()
+    _here.wait()
+
+
+def end_if_another_has(seconds: float = 5.0) -> None:
+    """End this process, in one line, if one of the others turns out to have ended.
+
+    What is left of a run then fails in any way: an exchange, or a checkpoint.
+    """
+    if _here.watching:
+        time.sleep(seconds)
 
 
 def leave(seconds: float = 3.0) -> None:
     """Leave a run of several processes; wait for the others no longer than this."""
-    waiting = threading.Thread(target=jax.distributed.shutdown, daemon=True)
+    _here.leaving()
+
+    def shut_down() -> None:
+        # Whatever is wrong with it: this process ends, and has said why.
+        with contextlib.suppress(Exception):
+            jax.distributed.shutdown()
+
+    waiting = threading.Thread(target=shut_down, daemon=True)
     waiting.start()
     waiting.join(seconds)
 
@@ -168,6 +208,22 @@ def as_the_writer_says(answer: int) -> int:
     from jax.experimental import multihost_utils
 
     return int(multihost_utils.broadcast_one_to_all(np.int32(answer)))
+
+
+def from_the_writer(data: bytes) -> bytes:
+    """Give every process process 0's bytes, whatever the others have."""
+    if alone():
+        return data
+    count = as_the_writer_says(len(data))
+    return _same_length(data if is_writer() else bytes(count)) if count else b""
+
+
+def _same_length(data: bytes) -> bytes:
+    """Process 0's bytes, where all processes have as many."""
+    from jax.experimental import multihost_utils
+
+    sent = np.frombuffer(data, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(sent)).tobytes()
 
 
 def describe() -> dict[str, object]:

@@ -8,6 +8,7 @@ that it holds, so a sweep can be resumed with other chunks, devices or processes
 gives the same table.
 """
 
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxbias import tables
 from jaxbias.arrays import Array
-from jaxbias.devices import NETWORKS, is_writer, laid_out
+from jaxbias.devices import NETWORKS, alone, from_the_writer, is_writer, laid_out
 from jaxbias.terminal import Progress
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,9 @@ Columns = dict[str, np.ndarray]
 MOST_JOINED = 64
 """Pieces to measure together at most: a program that joins a thousand arrays takes
 minutes to compile."""
+
+MOST_BYTES = 2**31
+"""Of a chunk that processes hand to one another."""
 
 
 class SweepMemoryError(MemoryError):
@@ -224,15 +229,19 @@ class _Sweep:
 
     def load(self) -> None:
         """Take over what an earlier run has saved, in every process alike."""
-        if self.store is not None and is_writer():
-            for name in self.store.chunk_names():
-                columns = self.store.load_chunk(name)
-                if columns is not None:
-                    start, stop = map(int, name.split("-"))
-                    self.keep(start, stop, columns)
-        if jax.process_count() > 1:
-            # The others need not the results, only which rows are left.
-            self.missing = multihost_utils.broadcast_one_to_all(self.missing) > 0
+        store = self.store if is_writer() else None
+        names = [] if store is None else list(store.chunk_names())
+        for name in json.loads(from_the_writer(json.dumps(names).encode())):
+            columns = None if store is None else store.load_chunk(name)
+            if not alone():
+                packed = tables.pack_chunk(columns, b"") if columns else b""
+                packed = from_the_writer(packed)
+                columns = (
+                    tables.unpack_chunk(packed, b"", MOST_BYTES) if packed else None
+                )
+            if columns is not None:
+                start, stop = map(int, name.split("-"))
+                self.keep(start, stop, columns)
 
     def evaluate(self, piece: Piece) -> Array:
         block = self.blocks[piece.block]
@@ -352,8 +361,7 @@ def sweep(
             is best.
 
     Returns:
-        The columns, one entry a network, blocks one after the other. On processes other
-        than 0 of a resumed run, rows that an earlier run had computed are 0.
+        The columns, one entry a network, blocks one after the other, in every process.
 
     Raises:
         SweepMemoryError: If a single network on each device does not fit.

@@ -33,9 +33,25 @@ OPTIONS = {
         "name-that-dataset --preset smoke --model mlp --batch 20 --size 8 "
         "--per-source 90 --samples-seen"
     ),
+    "generative_augmentation images": (
+        "images --preset smoke --size 8 --real 120 --validation 40 --amounts 0 120 "
+        "--n-seeds 1 --augmentations none --batch 40 --resamples 100 --measured"
+    ),
+    "imagenet_biases small-world": (
+        "small-world --preset smoke --most-images 256 --clean-images 32 --conflicts 32 "
+        "--pgd-steps 1 --batch 32 --images"
+    ),
+    "imagenet_biases trials": "shape-bias-from-trials --preset smoke --resamples",
+    "neural_redshift boolean-prior": (
+        "boolean-prior --preset smoke --bits 5 --sigma-ws 1 2 4 8 --n-networks"
+    ),
+    "synthetic_shape_bias": (
+        "train --preset smoke --data coloured-noise --size 16 --images 64 --batch 32 "
+        "--transfer-images 100 --resamples"
+    ),
     "train": "--preset smoke --batch 20 --size 8 --save-every 5 --epochs",
 }
-"""Options of a study's command, the last without its value."""
+"""Options of a study's command, the last without its value; some studies have several."""
 
 
 class Command:
@@ -56,7 +72,7 @@ class Command:
         argv = [*OPTIONS[study].split(), str(networks)]
         argv += ["--cpu-devices", str(devices), "--out", out, *options]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"experiments.{study}", *argv],
+            [sys.executable, "-m", f"experiments.{study.split()[0]}", *argv],
             env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
             | {
                 "PYTHONPATH": str(ROOT),
@@ -112,14 +128,14 @@ def manifest(out):
     return json.loads((out / "manifest.json").read_text())
 
 
-def cluster(out, *options, **settings):
-    """The two processes of a run."""
+def cluster(out, *options, count=2, **settings):
+    """The processes of a run."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    argv = ("--distributed", "--num-processes", "2", "--coordinator")
+    argv = ("--distributed", "--num-processes", str(count), "--coordinator")
     argv += (f"localhost:{port}", "--process-id")
-    return [Command(out, *options, *argv, str(i), **settings) for i in range(2)]
+    return [Command(out, *options, *argv, str(i), **settings) for i in range(count)]
 
 
 def said(text):

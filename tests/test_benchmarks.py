@@ -17,6 +17,8 @@ from benchmarks import (
     machine,
     random_networks,
     reading,
+    scaling,
+    scaling_worker,
     training,
     trainings,
 )
@@ -204,6 +206,52 @@ def test_generators_of_images_are_the_same_on_both_sides(kind):
     for row in rows:
         assert row["difference"] < 1e-4 and row["ratio"] > 0 < row["share_of_matmul"]
         assert row["ours_images_per_s"] > 0 < row["contiguous_images_per_s"]
+
+
+@pytest.mark.parametrize("job", scaling_worker.JOBS)
+def test_a_device_has_as_much_work_whatever_their_number(job, monkeypatch):
+    monkeypatch.setattr(devices, "start", lambda **options: None)
+    worker = scaling_worker.Worker()
+    found = worker.begin(job, jax.device_count(), 1e-9)
+    assert found["items"] == jax.device_count() and found["first_call_s"] > 0
+    assert found["where"]["device"].startswith(f"{jax.device_count()} x ")
+    turn = worker.timed()
+    assert turn["seconds"] > 0 and turn["processor"] > 0
+
+
+def test_efficiency_is_held_against_what_the_cores_allow(monkeypatch):
+    class Side:
+        def __init__(self, module):
+            assert module == scaling.WORKER
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def ask(self, task, **request):
+            if task == "begin":
+                self.count = request["count"]
+                where = {"device": "x", "cores": 2}
+                found = {"items": 8 * self.count, "unit": "trials", "where": where}
+                return found | {"first_call_s": 9.0}
+            if task == "memory":
+                return 2**20 * self.count
+            # One device uses half a core more than it has to itself.
+            return {"seconds": 1.0 * self.count, "processor": 1.5}
+
+    monkeypatch.setattr(scaling, "OtherSide", Side)
+    rows = list(scaling.measured("gaussian-mixture", [1, 2, 4], 3, 1.0))
+    assert [row["trials_per_s"] for row in rows] == [8, 8, 8]
+    assert [row["efficiency"] for row in rows] == [1, 1 / 2, 1 / 4]
+    limits = [1, 2 / 3, 1 / 3]
+    assert [row["efficiency_limit"] for row in rows] == pytest.approx(limits)
+    assert [row["share_of_cores"] for row in rows] == pytest.approx([1, 3 / 4, 3 / 4])
+    assert [row["peak_memory_mb"] for row in rows] == [1, 2, 4]
+    cells = command.cells("scaling", {k: f"{v}" for k, v in rows[1].items()})
+    assert cells[1] == "case gaussian-mixture, devices 2" and cells[3] == "8.0 trials/s"
+    assert cells[4].startswith("efficiency 0.5; efficiency_limit 0.6667"[:14])
 
 
 def test_every_benchmark_is_listed_with_its_time(capsys):

@@ -17,6 +17,8 @@ FLOORS = {
     "ledger": 0.0,
     "files": 0.0,
     "terminal": 0.0,
+    "last_line": 0.0,
+    "presence": 0.05,
     "rng": 0.1,
     "devices": 0.1,
     "lanes": 0.1,

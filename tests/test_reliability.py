@@ -18,6 +18,7 @@ from processes import (
 )
 
 from jaxbias.files import TEMPORARY
+from jaxbias.last_line import LOST
 from jaxbias.runs import RunDirectory
 
 
@@ -252,14 +253,6 @@ def test_two_processes_give_the_bytes_of_one(tmp_path, undisturbed):
 
 
 @pytest.mark.slow
-def test_two_processes_of_a_simulation_give_the_bytes_of_one(tmp_path, mixture):
-    out = tmp_path / "run"
-    results = [command.result() for command in cluster(out, **MIXTURE)]
-    assert [(code, said(err)) for code, _, err in results] == [(0, "")] * 2
-    assert digests(out) == mixture
-
-
-@pytest.mark.slow
 def test_a_process_that_is_told_to_stop_does_not_wait_for_the_others(
     tmp_path, undisturbed
 ):
@@ -273,23 +266,34 @@ def test_a_process_that_is_told_to_stop_does_not_wait_for_the_others(
     assert code == 130
     assert said(err) == "interrupted; the same command resumes\n"
     # The other one cannot go on alone.
-    assert commands[1].result()[0] != 0
+    code, _, err = commands[1].result()
+    assert (code, said(err)) == (1, f"{LOST}\n")
     assert time.monotonic() - began < 60
     assert manifest(out)["status"] == "interrupted"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_killed_process_ends_the_run_and_one_process_resumes_it(
-    tmp_path, undisturbed, number
+@pytest.mark.parametrize(
+    ("count", "number", "then"), [(2, 0, 1), (2, 1, 1), (4, 0, 2), (4, 2, 2)]
+)
+def test_a_killed_process_ends_the_others_and_another_number_resumes(
+    tmp_path, longer, count, number, then
 ):
     out = tmp_path / "run"
-    commands = cluster(out)
+    commands = cluster(out, count=count, networks=400)
     commands[0].wait_for_chunks(2)
-    commands[number].process.send_signal(signal.SIGKILL)
-    # The others learn of it from a missing sign of life.
     began = time.monotonic()
-    codes = [command.result(seconds=200)[0] for command in commands]
-    assert all(codes) and time.monotonic() - began < 150
-    assert_whole(out, undisturbed)
-    assert_finished(out, undisturbed)
+    commands.pop(number).process.send_signal(signal.SIGKILL)
+    results = [command.result() for command in commands]
+    assert time.monotonic() - began < 60
+    line = f"{LOST}\n"
+    assert [said(err) for _, _, err in results] == [line] * (count - 1)
+    assert all(code for code, _, _ in results)
+    assert_whole(out, longer)
+    if then == 1:
+        assert_finished(out, longer, networks=400)
+    else:
+        results = [c.result() for c in cluster(out, count=then, networks=400)]
+        assert [(code, said(err)) for code, _, err in results] == [(0, "")] * then
+        assert digests(out) == longer
+    assert manifest(out)["environment"]["device"]["processes"] == then

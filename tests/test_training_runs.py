@@ -21,6 +21,7 @@ from processes import (
 
 import jaxbias.cli
 from jaxbias.files import read_metrics
+from jaxbias.last_line import LOST
 from jaxbias.training import checkpoints
 
 EPOCHS = 5
@@ -216,15 +217,22 @@ def test_streamed_and_killed_it_is_the_same_training(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "resident", ["yes", pytest.param("no", marks=pytest.mark.slow)]
+    ("resident", "count"),
+    [
+        ("yes", 2),
+        pytest.param("yes", 4, marks=pytest.mark.slow),
+        pytest.param("no", 2, marks=pytest.mark.slow),
+        pytest.param("no", 4, marks=pytest.mark.slow),
+    ],
 )
-def test_two_processes_train_as_one(tmp_path, data, resident):
+def test_several_processes_train_as_one(tmp_path, data, resident, count):
     more = options(data, "--resident", resident)
     settings = {"study": "train", "networks": 2}
     alone, together = tmp_path / "alone", tmp_path / "together"
     assert Command(alone, *more, devices=2, **settings).result()[0] == 0
-    results = [command.result() for command in cluster(together, *more, **settings)]
-    assert [code for code, _, _ in results] == [0, 0], results
+    commands = cluster(together, *more, count=count, **settings)
+    results = [command.result() for command in commands]
+    assert [code for code, _, _ in results] == [0] * count, results
     assert said(results[1][1]) == ""
     for one, two in zip(arrays(alone, 40), arrays(together, 40), strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
@@ -232,6 +240,30 @@ def test_two_processes_train_as_one(tmp_path, data, resident):
     for one, two in zip(first, second, strict=True):
         assert one["step"] == two["step"]
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_killed_among_four_processes_two_go_on(tmp_path, data, undisturbed):
+    out = tmp_path / "run"
+    commands = cluster(out, *options(data), count=4, **SETTINGS)
+    assert commands[0].wait_for(lambda: checkpoint_steps(out))
+    began = time.monotonic()
+    commands.pop(3).process.kill()
+    results = [command.result() for command in commands]
+    assert time.monotonic() - began < 60
+    line = f"{LOST}\n"
+    assert [said(err) for _, _, err in results] == [line] * 3
+    assert all(code for code, _, _ in results)
+    saved = max(checkpoint_steps(out))
+    assert saved < STEPS
+    results = [command.result() for command in cluster(out, *options(data), **SETTINGS)]
+    assert [code for code, _, _ in results] == [0, 0], results
+    assert manifest(out)["environment"]["device"]["processes"] == 2
+    # Devices add up the shares of a batch in another order.
+    for one, two in zip(arrays(undisturbed), arrays(out), strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+    steps = [r["step"] for r in read_metrics(out / "metrics.jsonl") if "loss" in r]
+    assert sorted(set(steps)) == list(range(1, STEPS + 1))
 
 
 @pytest.mark.slow

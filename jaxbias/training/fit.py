@@ -237,7 +237,10 @@ def _mesh(axis: SeedAxis, batch: int, seeds: int) -> Mesh:
     while count % usable:
         usable -= 1
     if not devices.alone() and usable < jax.device_count():
-        raise SourceError(f"{count} {name} over {jax.device_count()} devices")
+        raise SourceError(
+            f"{count} {name} of a step cannot be shared out evenly among the "
+            f"{jax.device_count()} devices of all processes"
+        )
     return devices.mesh(usable, axis=name)
 
 

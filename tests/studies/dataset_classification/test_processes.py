@@ -29,14 +29,16 @@ def table(out, name="results"):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one(tmp_path, sources):
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_processes_are_one(tmp_path, sources, count):
     alone, together = tmp_path / "alone", tmp_path / "together"
     short = {"study": "dataset_classification", "networks": 400}
     argv = *sources, "--no-control"
     code, _, err = Command(alone, *argv, devices=2, **short).result()
     assert (code, err) == (0, "")
-    results = [command.result() for command in cluster(together, *argv, **short)]
-    assert [code for code, _, _ in results] == [0, 0], results
+    commands = cluster(together, *argv, count=count, **short)
+    results = [command.result() for command in commands]
+    assert [code for code, _, _ in results] == [0] * count, results
     assert said(results[1][1]) == ""
     first, second = table(alone), table(together)
     assert first["case"] == second["case"] == ["sources"]

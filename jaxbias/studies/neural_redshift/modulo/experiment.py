@@ -58,7 +58,7 @@ def swept(
 def train(
     config: Config, directory: RunDirectory, reporter: Reporter
 ) -> "evidence.Evidence":
-    """Train every network, or go on; on processes other than 0 the table is partial."""
+    """Train every network, or go on."""
     import jax
 
     from jaxbias import devices
