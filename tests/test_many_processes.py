@@ -141,6 +141,7 @@ def test_what_one_process_began_several_end(tmp_path, alone):
     command.wait_for_chunks(2)
     command.process.send_signal(signal.SIGKILL)
     assert command.result()[0] == -signal.SIGKILL
-    results = [c.result() for c in cluster(out, **case.settings)]
+    commands = cluster(out, **case.settings)
+    results = [command.result(5 * PATIENCE) for command in commands]
     assert [(code, said(err)) for code, _, err in results] == [(0, "")] * 2
     assert digests(out) == digests(expected)
