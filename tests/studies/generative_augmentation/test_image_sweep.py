@@ -12,6 +12,7 @@ from jaxbias.data.archives import ImageSet, SourceError
 from jaxbias.data.shapes import shapes
 from jaxbias.files import UsageError, read_metrics
 from jaxbias.numerics.statistics import calibration_error
+from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.images import (
     experiment,
     pools,
@@ -33,6 +34,7 @@ from jaxbias.studies.generative_augmentation.images.trainings import (
     Outcome,
     plan,
 )
+from jaxbias.terminal import Reporter
 from jaxbias.training import feeds
 from jaxbias.training.sets import Prepared
 from jaxbias.training.steps import Seen, unchanged
@@ -184,11 +186,25 @@ def test_a_file_with_too_few_images_is_one_line(real, tmp_path):
     made = shapes("train", size=8, count=30, seed=5)
     np.savez(tmp_path / "few.npz", image=made.images, label=made.labels)
     config = replace(TINY, generated=(f"few={tmp_path / 'few.npz'}",))
-    with pytest.raises(SourceError, match="few: 30 images, of which 1 are used; 40"):
+    with pytest.raises(SourceError, match="few: 30 images, of which 100% are used; 40"):
         Mixture.read("few", real, config)
     halved = replace(config, amounts=("20",), keeps=(0.5,))
-    with pytest.raises(SourceError, match=r"of which 0.5 are used; 20 are asked for"):
+    with pytest.raises(SourceError, match=r"of which 50% are used; 20 are asked for"):
         Mixture.read("few", real, halved)
+    # Before any training, though it is the last of the generators.
+    np.savez(tmp_path / "most.npz", image=made.images, label=made.labels)
+    both = replace(
+        config,
+        amounts=("20",),
+        generated=(f"most={tmp_path / 'most.npz'}", f"few={tmp_path / 'no.npz'}"),
+    )
+    with RunDirectory.open(
+        tmp_path / "run", study="s", experiment="e", config={}
+    ) as run:
+        sweep = trainings.Sweep(both, real, run, Reporter(quiet=True))
+        with pytest.raises(SourceError, match="no.npz"):
+            next(sweep.run())
+        assert not run.chunk_names() and not (run.path / "checkpoints").exists()
 
 
 # How they count

@@ -134,7 +134,7 @@ class Mixture:
         used = count if min(config.keeps) < 1 else most
         if round(count * min(config.keeps)) < most or used > count:
             raise SourceError(
-                f"{name}: {count:,} images, of which {min(config.keeps):g} are used; "
+                f"{name}: {count:,} images, of which {min(config.keeps):.0%} are used; "
                 f"{most:,} are asked for"
             )
         order = generated.nested(count, used, config.seed)

@@ -115,6 +115,7 @@ class Sweep:
         self._opened: tuple[str, Mixture] | None = None
         self._judges = real.judged_by()
         self._losses: dict[str, np.ndarray] = {}
+        self._said: set[tuple[str, str]] = set()
 
     def mixture(self, name: str) -> Mixture:
         """A generator's images with the real ones; one generator's at a time."""
@@ -123,12 +124,22 @@ class Sweep:
             with self._reporter.status(f"reading the images of {name}"):
                 self._opened = name, Mixture.read(name, self._real, self._config)
             for note in self._opened[1].notes:
-                self._reporter.say(f"warning: {note}")
+                if (name, note) not in self._said:
+                    self._said.add((name, note))
+                    self._reporter.say(f"warning: {note}")
         return self._opened[1]
 
     def run(self) -> Iterator[Outcome]:
-        """Train what is not trained yet; resumes from the newest whole checkpoint."""
+        """Train what is not trained yet; resumes from the newest whole checkpoint.
+
+        Raises:
+            SourceError: Before any training, if images of a generator cannot be used.
+        """
         cases = plan(self._config)
+        # The first one last, as it is the first to be trained on.
+        for name, files in reversed(generators_of(self._config).items()):
+            if files:
+                self.mixture(name)
         for number, case in enumerate(cases):
             self._reporter.say(f"training {number + 1} of {len(cases)}: {case.name}")
             found = kept_or_made(
