@@ -6,7 +6,7 @@ points. Under replacement the fitted variance is a martingale that dies out, as 
 says. Published (Shumailov et al. 2024, Alemohammad et al. 2024; Gerstgrasser et al.
 2024 is remembered): a generator of replaced points dies out, and accumulated or enough
 new real points keep it alive. smoke takes TIME-UNKNOWN and quick half a minute on two
-cores; paper, a thousand generations, TIME-UNKNOWN.
+cores; paper, a thousand generations, an hour or two (reckoned).
 """
 
 from jaxbias.runs import RunDirectory
