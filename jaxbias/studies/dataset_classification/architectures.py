@@ -2,8 +2,8 @@
 
 Published of AlexNet, VGG-16, ResNet-50, ViT-S and ConvNeXt-T: all do, within seven
 points of one another. The quick preset's models are small ones for two CPU cores;
-ConvNeXts and ViTs are trained by AdamW there, the others by SGD. smoke takes
-TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
+ConvNeXts and ViTs are trained by AdamW there, the others by SGD. smoke takes a minute
+or two and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,8 @@
 
 Published for all 20 triples of six data sets, and for four, five and six of them: all
 are told far better than by chance; those that were gathered in one way, DataComp and
-LAION, are the hardest. Writes a row for each combination. smoke takes TIME-UNKNOWN and
-quick two to ten minutes on two cores; paper wants GPUs.
+LAION, are the hardest. Writes a row for each combination. smoke takes a minute or two
+and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

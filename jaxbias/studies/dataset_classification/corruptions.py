@@ -3,7 +3,7 @@
 Training and validation images get colour jitter, noise, blur or a low resolution, and a
 network is trained anew for each. Published of images of 224 x 224: 68.4 to 81.1 %
 remain of 84.7 %. Lengths (blur, resolution) are scaled with the size of the images.
-smoke takes TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
+smoke takes a minute or two and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

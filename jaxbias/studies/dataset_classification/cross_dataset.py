@@ -5,8 +5,8 @@ one source and tested on those of every source (Torralba and Efros, CVPR 2011): 
 from its own images to the others' is what the bias of data sets costs. Published
 (remembered): about half is lost. Each source gives as many training images of each
 class. Without --sources, shapes that are drawn here: as they are, in grey, and half as
-large. smoke takes TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants
-GPUs.
+large. smoke takes a minute or two and quick two to ten minutes on two cores; paper
+wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Model size: how large must a ConvNeXt be to tell the sources apart?
 
 Published: one of 7,000 weights reaches 72.4 %, one of 27 million 84.7 %; larger is
-better, by less and less. smoke takes TIME-UNKNOWN and quick up to ten minutes on two
+better, by less and less. smoke takes a minute or two and quick up to ten minutes on two
 cores; paper wants GPUs.
 """
 

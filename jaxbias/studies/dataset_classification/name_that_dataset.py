@@ -6,7 +6,7 @@ one by one. Beside it stand chance, and a linear classifier of hand-made feature
 made. Writes results.parquet, predictions.parquet (a row for each validation image), the
 leak audit, and figures of the confusion and of the easiest and hardest images of each
 source. Published of YFCC, CC and DataComp: 84.7 %, where chance is 33.3 %. smoke takes
-TIME-UNKNOWN and quick four and a half minutes on two cores; paper wants GPUs.
+a minute or two and quick four and a half minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,7 +4,7 @@ Trains a network as name-that-dataset does, then writes game.html into the run
 directory: one page, to be opened in any browser, on which a person looks at labelled
 training images for as long as they like and guesses the source of validation images.
 Published of 20 people and 100 images each, of three data sets: 45.4 % on average; a
-network reaches 84.7 %. smoke takes TIME-UNKNOWN and quick two to ten minutes on two
+network reaches 84.7 %. smoke takes a minute or two and quick two to ten minutes on two
 cores, before anybody plays; paper wants GPUs.
 """
 

@@ -4,7 +4,7 @@ Disjoint samples of one source take the place of data sets. A network may learn 
 which sample a training image is in, but nothing of it carries over: on new images it
 stays at chance. Published of YFCC: training accuracy 100 % up to 10K images a set (1K
 with augmentation), beyond that training fails; validation 33 % throughout. smoke takes
-TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
+a minute or two and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

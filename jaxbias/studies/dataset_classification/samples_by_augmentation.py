@@ -2,8 +2,8 @@
 
 Published for 10K, 100K and 1M images a source under four stacks of augmentation:
 accuracy on new images rises with both (43.2 to 85.0 %), so what is learned generalises.
-The images that a network sees in its training are as many in every case. smoke takes
-TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
+The images that a network sees in its training are as many in every case. smoke takes a
+minute or two and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -4,8 +4,8 @@ A masked autoencoder is trained on the images of all sources, without being told
 is from where, and frozen; logistic regression then names the sources from its features.
 Beside it stand the same network with random weights, and one of the encoder's shape
 that was trained on the sources' names. Published of ViT-B: 78.4 % by MAE on the three
-data sets, 82.9 % with supervision. smoke takes TIME-UNKNOWN and quick up to ten minutes
-on two cores; paper wants GPUs.
+data sets, 82.9 % with supervision. smoke takes a minute or two and quick up to ten
+minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,8 @@
 
 A network is trained to tell sources apart, frozen, and its features are classified by
 logistic regression on the labels of another set. Published of ViT-B and ImageNet-1K:
-random weights give 6.7 %, three data sets 27.7, four 34.2, six 34.8 %. smoke takes
-TIME-UNKNOWN and quick two to ten minutes on two cores; paper wants GPUs.
+random weights give 6.7 %, three data sets 27.7, four 34.2, six 34.8 %. smoke takes a
+minute or two and quick two to ten minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -6,8 +6,8 @@ Published of YFCC, CC and DataComp: mean colour 48.5 %, shuffled pixels 52.2 and
 low-pass 70.4, Canny 71.0, high-pass 79.2, HOG 79.9, shuffled patches 80.1 and 81.2, the
 image 82.0. What needs another network (segmentation, depth, captions, ...) is done
 beforehand: give its folders as --sources. NAME+NAME lays two transforms on one
-another's channels. smoke takes TIME-UNKNOWN and quick two to ten minutes on two cores;
-paper wants GPUs.
+another's channels. smoke takes a minute or two and quick two to ten minutes on two
+cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,8 @@
 
 Published of ImageNet's validation set and ImageNetV2, which was gathered to be like it:
 81.8 % from 8,000 images each, where chance is 50 %. Give two sources; without any, two
-generators that differ slightly. smoke takes TIME-UNKNOWN and quick two to ten minutes
-on two cores; paper wants GPUs.
+generators that differ slightly. smoke takes a minute or two and quick two to ten
+minutes on two cores; paper wants GPUs.
 """
 
 from collections.abc import Mapping
