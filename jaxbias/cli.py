@@ -26,29 +26,10 @@ from types import ModuleType
 from typing import Any, Literal, NoReturn
 
 from jaxbias.runs import BusyError, RunDirectory, UsageError, environment
+from jaxbias.studies import STUDIES, described
 from jaxbias.terminal import Reporter
 
-STUDIES = {
-    "neural_redshift": "jaxbias.studies.neural_redshift",
-    "generative_augmentation": "jaxbias.studies.generative_augmentation",
-    "dataset_classification": "jaxbias.studies.dataset_classification",
-    "imagenet_biases": "jaxbias.studies.imagenet_biases",
-    "synthetic_shape_bias": "jaxbias.studies.synthetic_shape_bias",
-    "train": "jaxbias.studies.train",
-}
-"""Studies by name; each module has TITLE, EXPERIMENTS and DEFAULT.
-
-An experiment's module has Config, PRESETS (configurations by preset; where the module has
-PRESETS_BY, a field of Config, by that field's value and preset), check_values, check, run,
-and, if its result is more than verdicts, show."""
-
 PRESETS = ("smoke", "quick", "paper")
-
-
-def described(study: str) -> ModuleType:
-    """What a study says of itself, by its name in `STUDIES`."""
-    return importlib.import_module(STUDIES[study])
-
 
 MOST_CPU_DEVICES = 1024
 """More would be a slip of the hand; JAX starts threads for each."""

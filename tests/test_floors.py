@@ -34,8 +34,8 @@ FLOORS = {
     "training": 3,
     "sweeps": 3,
     "studies": 4,
-    "report": 4,
-    "cli": 4.1,
+    "report": 4.1,
+    "cli": 4.2,
 }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import jaxbias
-from jaxbias.cli import STUDIES, described
 from jaxbias.report import gather, tables
+from jaxbias.studies import STUDIES, described
 
 ROOT = Path(jaxbias.__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"

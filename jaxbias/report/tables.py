@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from jaxbias.cli import STUDIES, described
 from jaxbias.files import UsageError
 from jaxbias.report.gathered import Found
+from jaxbias.studies import STUDIES, described
 
 COLUMNS: tuple[str, ...] = (
     "study",
