@@ -4,9 +4,9 @@ Writes metrics.jsonl as it goes, checkpoints that it resumes from, results.parqu
 row for each evaluation), predictions.parquet (a row for each validation image) and a
 figure of the curves. Nothing to train on at hand? The default draws its own images.
 Published of CIFAR-10: 96.0 % by a ResNet-18 that is trained at length, 94.01 % by
-airbench94. smoke takes TIME-UNKNOWN and quick two minutes on two cores, three to five
-on CIFAR-10; paper takes two hours (reckoned) with --recipe small, and wants a GPU with the
-others.
+airbench94. smoke takes half a minute and quick two minutes on two cores, three to five
+on CIFAR-10; paper takes two hours (reckoned) with --recipe small, and wants a GPU with
+the others.
 """
 
 from dataclasses import replace

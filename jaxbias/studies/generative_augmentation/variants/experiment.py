@@ -5,7 +5,7 @@ wrong one, discriminant analysis and logistic regression, a weight on the genera
 loss, a generator that confuses the classes: what each does to the gap and to new
 points. Published is the term of divergence in Theorem 3.1 alone: a generator far from
 the data raises the test loss. All else has nothing published to compare with, and is
-held against closed forms. smoke takes TIME-UNKNOWN and quick half a minute on two
+held against closed forms. smoke takes half a minute and quick half a minute on two
 cores; paper a quarter of an hour (reckoned).
 """
 

@@ -9,9 +9,9 @@ drawn here and on the official ones if given.
     python -m experiments.synthetic_shape_bias augmentation --transfer cifar10:DIR
 
 Published of photographs (Hermann et al. 2020): views that show more of an image, other
-colours and blur make for more shape bias. smoke takes TIME-UNKNOWN; quick trains 42
-small networks, in under twenty minutes on two cores; paper, of 94,500 images a set,
-wants a GPU.
+colours and blur make for more shape bias. smoke takes a minute; quick trains 42 small
+networks, in under twenty minutes on two cores; paper, of 94,500 images a set, wants a
+GPU.
 """
 
 from jaxbias.runs import RunDirectory

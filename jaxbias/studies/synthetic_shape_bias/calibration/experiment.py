@@ -12,8 +12,8 @@ gives taken off. Stimuli that are drawn here have no siblings and colours that s
     python -m experiments.synthetic_shape_bias metric-calibration --cue-conflict DIR
 
 Published is the measure, and nothing that it reads on such features: verdicts compare
-with an independent program. smoke takes TIME-UNKNOWN and quick two minutes on two cores
-with the official images; paper some ten minutes (reckoned).
+with an independent program. smoke takes three quarters of a minute and quick two
+minutes on two cores with the official images; paper some ten minutes (reckoned).
 """
 
 from jaxbias.files import UsageError

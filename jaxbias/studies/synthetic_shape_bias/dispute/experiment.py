@@ -10,9 +10,9 @@ do they fall on the same side of one half?
     python -m experiments.synthetic_shape_bias metric-dispute --cue-conflict DIR
 
 Published by several (cited, tables not read): measures order networks differently, and
-by triplets networks prefer shape. smoke takes TIME-UNKNOWN; quick trains 24 small
-networks on images of six generators, in a quarter of an hour on two cores; paper, of
-94,500 images a set, wants a GPU.
+by triplets networks prefer shape. smoke takes a minute and a half; quick trains 24
+small networks on images of six generators, in a quarter of an hour on two cores; paper,
+of 94,500 images a set, wants a GPU.
 """
 
 from jaxbias.runs import RunDirectory

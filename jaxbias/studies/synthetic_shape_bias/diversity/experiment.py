@@ -9,9 +9,9 @@ features. Beside it stand scores of diversity on five features, which disagree.
     python -m experiments.synthetic_shape_bias diversity --transfer cifar10:DIR
 
 Published: transfer rises with the logarithm of the number of programs (Baradad et al.
-2022), and shape bias tells how various images are (the study). smoke takes
-TIME-UNKNOWN; quick trains 42 small networks on sets of six generators, in a quarter of
-an hour on two cores; paper, of 94,500 images a set, wants a GPU.
+2022), and shape bias tells how various images are (the study). smoke takes a minute;
+quick trains 42 small networks on sets of six generators, in a quarter of an hour on two
+cores; paper, of 94,500 images a set, wants a GPU.
 """
 
 from jaxbias.runs import RunDirectory

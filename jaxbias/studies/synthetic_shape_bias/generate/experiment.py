@@ -13,7 +13,7 @@ The table has a row for each image, with its class, the exponent of its power sp
 (edges between flat areas make it large). A figure shows some of every class.
 
 There is nothing published to compare with but the recipes; exponents are held against
-those of an independent program. smoke takes TIME-UNKNOWN and quick, 1,000 images of 64
+those of an independent program. smoke takes ten seconds and quick, 1,000 images of 64
 pixels, a few seconds on two cores; paper, 105,000 of 128 pixels, some ten minutes
 (reckoned).
 """

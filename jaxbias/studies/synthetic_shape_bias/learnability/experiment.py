@@ -9,7 +9,7 @@ if they are given.
     python -m experiments.synthetic_shape_bias learnability --cue-conflict DIR
 
 Published (Hermann et al. 2020): shape is learnt at least as easily as texture. smoke
-takes TIME-UNKNOWN; quick makes 20 trainings of a small network, 30 with the official
+takes a minute; quick makes 20 trainings of a small network, 30 with the official
 images, in six minutes on two cores; paper takes the networks of Hermann et al. (2020)
 and wants a GPU.
 """

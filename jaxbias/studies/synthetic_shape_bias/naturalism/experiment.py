@@ -13,9 +13,9 @@ How natural is told by the distance to the transfer images: give photographs, as
 shapes say nothing of it.
 
 Published: sets with more of photographs' statistics transfer better (30.8 to 43.5 %),
-and shape bias is entangled with how natural images are. smoke takes TIME-UNKNOWN; quick
-trains 29 small networks, in a quarter of an hour on two cores; paper, of 94,500 images
-a set, wants a GPU.
+and shape bias is entangled with how natural images are. smoke takes three quarters of a
+minute; quick trains 29 small networks, in a quarter of an hour on two cores; paper, of
+94,500 images a set, wants a GPU.
 """
 
 from jaxbias.runs import RunDirectory
