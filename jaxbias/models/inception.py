@@ -14,8 +14,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Int, UInt8
 
 from jaxbias.models.layers import (
     Features,
@@ -34,9 +33,6 @@ SIZE = 299
 CLASSES = 1008
 WIDTH = 2048
 """Of the features."""
-
-PIECE = 50
-"""Images that are on the device at once."""
 
 
 class Unit(nn.Module):
@@ -206,33 +202,23 @@ class Inception(nn.Module):
         return classifier_head(found, self.classes), {"features": found}
 
 
-@jax.jit
-def _features(
-    variables: Any, images: UInt8[Array, "image height width 3"]
-) -> Float[Array, "image feature"]:
-    scaled = images.astype(jnp.float32) / 255
-    shape = (len(images), SIZE, SIZE, 3)
-    # As PyTorch's `interpolate`: centres of pixels agree, and larger images alias.
-    large = jax.image.resize(scaled, shape, "bilinear", antialias=False)
-    return Inception().apply(variables, 2 * large - 1)[1]["features"]  # type: ignore
-
-
-def features(
-    variables: Any, images: UInt8[np.ndarray, "image height width 3"]
-) -> Float[np.ndarray, "image 2048"]:
-    """Features of any number of images of any size, piece by piece.
+def layers(
+    variables: Any,
+    pixels: UInt8[Array, "image height width 3"],
+    index: Int[Array, " image"],
+) -> Intermediates:
+    """The "features" of images of any size, which are stretched to 299 x 299 pixels.
 
     Args:
         variables: Of `Inception`.
-        images: Bytes; they are stretched to 299 x 299 pixels.
+        pixels: Bytes.
+        index: Numbers of the images, which say nothing here; see `probes.features`.
     """
-    piece = min(PIECE, len(images))
-    parts = []
-    for start in range(0, len(images), piece):
-        own = images[start : start + piece]
-        filled = np.pad(own, ((0, piece - len(own)), (0, 0), (0, 0), (0, 0)))
-        parts.append(np.asarray(_features(variables, filled))[: len(own)])
-    return np.concatenate(parts)
+    shape = (len(pixels), SIZE, SIZE, 3)
+    scaled = pixels.astype(jnp.float32) / 255
+    # As PyTorch's `interpolate`: centres of pixels agree, and larger images alias.
+    large = jax.image.resize(scaled, shape, "bilinear", antialias=False)
+    return Inception().apply(variables, 2 * large - 1)[1]  # type: ignore[index]
 
 
 def load(path: Path) -> Any:

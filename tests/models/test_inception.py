@@ -6,6 +6,7 @@ import pytest
 
 from jaxbias.models import inception
 from jaxbias.models.torch_weights import WeightsError, convert
+from jaxbias.probes.features import extract
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +150,6 @@ def test_features_are_those_of_pytorch(state):
         x = e(x, "Mixed_7c", lambda x: F.max_pool2d(x, 3, 1, 1))
         wanted = x.mean((2, 3)).numpy()
     variables = convert("inception", state, inception.shapes())
-    found = inception.features(variables, images)
+    found = extract(inception.layers, variables, [images])
     assert found.shape == (3, inception.WIDTH) and wanted.std() > 0.1
     np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jaxbias.models import inception
 from jaxbias.models.torch_weights import WeightsError
 from jaxbias.numerics import diversity, image_features
 from jaxbias.numerics.statistics import evenly
+from jaxbias.probes import features
 from jaxbias.runs import RunDirectory
 from jaxbias.studies.generative_augmentation.generator.config import Config
 from jaxbias.studies.generative_augmentation.generator.networks import Draw
@@ -27,6 +29,9 @@ AT_ONCE = 500
 
 FEATURES = ("hog-4", "random-pooled")
 """What distances are taken on: gradients, and an untrained network; nobody trained them."""
+
+INCEPTION_AT_ONCE = 50
+"""Images of 299 x 299 pixels that are on the device at once."""
 
 FILE = "samples.npz"
 
@@ -135,7 +140,10 @@ def quality(
         for name, values in image_features.features(key, images, FEATURES).items()
     }
     if weights:
-        every["inception"] = inception.features(inception.load(Path(weights)), images)
+        batches = np.array_split(images, -(-len(images) // INCEPTION_AT_ONCE))
+        every["inception"] = features.extract(
+            inception.layers, _inception(weights), batches
+        )
     rows = []
     for feature, values in every.items():
         parts = np.split(values, len(sets))
@@ -154,11 +162,17 @@ def quality(
     return tables.columns_of(rows)
 
 
+@lru_cache(maxsize=1)
+def _inception(path: str) -> Any:
+    """Inception's weights on the device, read once for all sets that are measured."""
+    return jax.device_put(inception.load(Path(path)))
+
+
 def check_weights(path: str) -> None:
     """Raise `UsageError`, in one line, if a file does not hold Inception's weights."""
     try:
         if path:
-            inception.load(Path(path))
+            _inception(path)
     except WeightsError as error:
         raise UsageError(f"--inception: {error}") from error
 
