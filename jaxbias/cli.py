@@ -40,8 +40,8 @@ class RunOptions:
     """Options of every experiment."""
 
     preset: Literal["smoke", "quick", "paper"] = "quick"
-    """smoke: under a minute; quick: a trustworthy answer on a laptop; paper: the
-    published scale, for a GPU."""
+    """smoke: a minute or two, as a rule; quick: a trustworthy answer on a laptop; paper:
+    the published scale, for a GPU."""
     out: Path | None = None
     """Run directory; the same one again resumes. Default: runs/STUDY/EXPERIMENT-HASH,
     the hash being that of the configuration."""

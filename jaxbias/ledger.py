@@ -7,10 +7,11 @@ does not hold what the rule needs, the verdict is `not judged`, with the reason.
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Certainty = Literal["read", "computed", "remembered"]
 Outcome = Literal["reproduced", "not reproduced", "not judged"]
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True, kw_only=True)

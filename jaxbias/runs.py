@@ -353,6 +353,10 @@ class RunDirectory:
         """
         return tables.read_parquet(self.path / _plain_name(filename))
 
+    def verify_table(self, filename: str = RESULTS) -> None:
+        """Raise `UsageError` if a table is absent or damaged."""
+        tables.verify_parquet(self.path / _plain_name(filename))
+
     def write_verdicts(self, verdicts: list[dict[str, Any]]) -> None:
         """Write what the run makes of the published outcomes."""
         self._write(self.path / VERDICTS, json_bytes(verdicts, indent=2))

@@ -165,8 +165,8 @@ def csv_bytes(table: Any) -> bytes:
     return text.getvalue().encode()
 
 
-def read_parquet(path: Path) -> dict[str, np.ndarray]:
-    """Read the columns of a table; strings come as NumPy strings.
+def verify_parquet(path: Path) -> Any:
+    """Read a whole table, its checksums compared, and leave it as Arrow has it.
 
     Raises:
         UsageError: If the file is absent or damaged.
@@ -176,11 +176,22 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
+            return file.read()
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such table") from error
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{path}: damaged: {' '.join(str(error).split())}") from error
+
+
+def read_parquet(path: Path) -> dict[str, np.ndarray]:
+    """Read the columns of a table; strings come as NumPy strings.
+
+    Raises:
+        UsageError: If the file is absent or damaged.
+    """
+    import pyarrow as pa
+
+    table = verify_parquet(path)
     return {
         name: np.array(column.to_pylist(), dtype=str)
         if pa.types.is_string(column.type) and not column.null_count

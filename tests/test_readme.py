@@ -31,7 +31,7 @@ def test_every_record_is_of_an_experiment_that_there_is():
         # What is kept is small, and of a source that was committed.
         assert run.path.stat().st_size < 50_000
         assert run.manifest["environment"]["commit"]
-    headlined = tables.headlines(RESULTS / "any")
+    headlined = tables.headlines(RESULTS)
     assert set(headlined) <= {run.name for run in runs}
 
 

@@ -72,9 +72,5 @@ def _put(readme: Path, table: str) -> None:
         raise UsageError(f"--readme {readme}: not readable") from error
     if not _BETWEEN.search(text):
         raise UsageError(f"--readme {readme}: no lines <!-- results -->")
-    write_atomic(readme, _BETWEEN.sub(rf"\g<1>{_plain(table)}\g<2>", text).encode())
-
-
-def _plain(text: str) -> str:
-    """A text that a substitution puts as it is."""
-    return text.replace("\\", r"\\")
+    text = _BETWEEN.sub(lambda between: between[1] + table + between[2], text)
+    write_atomic(readme, text.encode())

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias.files import UsageError, is_locked
+from jaxbias.ledger import OUTCOMES
 from jaxbias.manifest import MANIFEST
 from jaxbias.report import records
 from jaxbias.runs import RunDirectory
-from jaxbias.terminal import COLOURS
-
-OUTCOMES = tuple(COLOURS)
 
 DAMAGED = "damaged"
 
@@ -95,18 +93,22 @@ class Found:
         return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
     @property
+    def _sessions(self) -> list[dict[str, Any]]:
+        return self.manifest.get("sessions") or [{}]
+
+    @property
     def begun(self) -> str:
         """Day on which it was begun."""
-        sessions = self.manifest.get("sessions") or [{}]
+        first, *_ = self._sessions
         try:
-            return datetime.fromisoformat(sessions[0]["started"]).date().isoformat()
+            return datetime.fromisoformat(first["started"]).date().isoformat()
         except (KeyError, ValueError):
             return ""
 
     @property
     def command(self) -> str:
         """The line that made it, without where it was to go."""
-        argv = (self.manifest.get("sessions") or [{}])[-1].get("argv", [])
+        argv = self._sessions[-1].get("argv", [])
         return records.command(self.study, self.experiment, argv)
 
     def counts(self) -> dict[str, int]:
@@ -151,11 +153,8 @@ def _places(path: Path) -> Iterator[Path]:
             below.clear()
             yield Path(folder)
         else:
-            yield from (Path(folder, name) for name in sorted(files) if _is_json(name))
-
-
-def _is_json(name: str) -> bool:
-    return name.endswith(".json")
+            named = sorted(name for name in files if name.endswith(".json"))
+            yield from (Path(folder, name) for name in named)
 
 
 def _read(path: Path) -> Found | None:
@@ -181,7 +180,7 @@ def _read(path: Path) -> Found | None:
     try:
         verdicts = _verdicts(run)
         for name in manifest["tables"]:
-            run.read_table(name)
+            run.verify_table(name)
         figures = dict(_figures(run))
     except (OSError, ValueError, UsageError) as error:
         return replace(begun, state=DAMAGED, problem=" ".join(str(error).split()))

@@ -12,8 +12,9 @@ from importlib import resources
 from itertools import groupby
 from typing import Any
 
+from jaxbias.ledger import OUTCOMES
 from jaxbias.manifest import leaves_of
-from jaxbias.report.gathered import OUTCOMES, Found
+from jaxbias.report.gathered import Found
 from jaxbias.report.tables import in_order, title_of
 
 _ABSENT = "-"

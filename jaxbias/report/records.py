@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxbias.files import UsageError
+from jaxbias.ledger import OUTCOMES
 
 FORMAT = "jaxbias record"
 
@@ -69,7 +70,7 @@ def check_verdicts(verdicts: Any) -> None:
             isinstance(row.get(key), str) for key in VERDICT
         ):
             raise ValueError("a verdict without " + ", ".join(VERDICT))
-        if row["outcome"] not in ("reproduced", "not reproduced", "not judged"):
+        if row["outcome"] not in OUTCOMES:
             raise ValueError(f"an outcome {row['outcome']!r}")
 
 

@@ -3,7 +3,7 @@
 import csv as files
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -47,21 +47,24 @@ def markdown(found: Sequence[Found]) -> str:
     """
     lines = ["| published | here | verdict |", "|---|---|---|"]
     finished = in_order(run for run in found if run.finished)
+    chosen = _headlines_beside(finished)
     for study, runs in groupby(finished, lambda run: run.study):
         lines.append(f"| **{_cell(title_of(study))}** | | |")
         for run in runs:
             lines.append(
                 f"| `{_cell(run.command)}` | {_cell(_where(run))} | {_held(run)} |"
             )
-            lines += [_row(verdict) for verdict in _shown(run)]
+            lines += [_row(verdict) for verdict in _shown(run, chosen)]
     return "\n".join(lines) + "\n"
 
 
 def in_order(runs: Iterable[Found]) -> list[Found]:
     """By study and experiment, or by study and what headlines name first."""
+    runs, studies = list(runs), list(STUDIES)
+    chosen = _headlines_beside(runs)
 
     def place(run: Found) -> tuple[int, int, int]:
-        studies, names = list(STUDIES), list(headlines(run.path))
+        names = list(chosen[run.path.parent])
         experiments = []
         if run.study in studies:
             experiments = list(described(run.study).EXPERIMENTS)
@@ -78,20 +81,27 @@ def _index(names: Sequence[str], name: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def headlines(path: Path) -> dict[str, list[str]]:
-    """The claims that are shown of each record beside a file; empty if nothing says."""
+def _headlines_beside(runs: Iterable[Found]) -> dict[Path, dict[str, list[str]]]:
+    """The headlines of every folder in which a run lies."""
+    return {folder: headlines(folder) for folder in {run.path.parent for run in runs}}
+
+
+def headlines(folder: Path) -> dict[str, list[str]]:
+    """The claims that are shown of each record in a folder; empty if nothing says."""
     try:
-        text = (path.parent / HEADLINES).read_text(encoding="utf-8")
+        text = (folder / HEADLINES).read_text(encoding="utf-8")
     except OSError:
         return {}
     try:
         return {str(name): list(ids) for name, ids in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path.parent / HEADLINES}: damaged: {error}") from error
+        raise UsageError(f"{folder / HEADLINES}: damaged: {error}") from error
 
 
-def _shown(run: Found) -> list[dict[str, str]]:
-    chosen = headlines(run.path)
+def _shown(
+    run: Found, headlines: Mapping[Path, Mapping[str, list[str]]]
+) -> list[dict[str, str]]:
+    chosen = headlines[run.path.parent]
     if not chosen:
         return run.verdicts
     rows = {verdict["id"]: verdict for verdict in run.verdicts}
